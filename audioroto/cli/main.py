@@ -1,0 +1,76 @@
+"""The command line: the table of verbs, and what happens when something goes wrong."""
+
+import logging
+import sys
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+# Each verb is the module of that name in this folder: a function of that name, or an `app` of sub-verbs.
+VERBS = (
+    "prepare",
+    "validate",
+    "tokenizer",
+    "lm",
+    "perplexity",
+    "train",
+    "average",
+    "recognize",
+    "score",
+    "record",
+    "results",
+    "transcribe",
+    "show",
+    "doctor",
+)
+
+
+class _InOrder(TyperGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(VERBS)
+
+
+app = typer.Typer(
+    cls=_InOrder,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _audioroto(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")] = False,
+) -> None:
+    """Speech recognition: from a folder of speech to a measured recogniser, and from any audio file to text."""
+    logging.getLogger("audioroto").setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+for _verb in VERBS:
+    _module = import_module(f"audioroto.cli.{_verb}")
+    if hasattr(_module, "app"):
+        app.add_typer(_module.app, name=_verb)
+    else:
+        app.command(_verb)(getattr(_module, _verb))
+
+
+def main() -> None:
+    """Run the command line. Exit status 0: done; 1: some files failed; 2: refused; 130: interrupted, after saving."""
+    from audioroto.errors import UserError
+
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except (UserError, OSError) as error:
+        if debug:
+            raise
+        if isinstance(error, BrokenPipeError):
+            sys.exit(0)  # the reader of our output has seen enough
+        print(f"audioroto: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,101 @@
+"""audioroto prepare mini | librispeech | an4 | table | kaldi"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from audioroto.corpus.datadir import DatadirSummary
+
+app = typer.Typer(help="Make data directories (wav.scp, text, utt2spk …) from a corpus.", no_args_is_help=True)
+
+CorpusDir = Annotated[Path, typer.Option(help="The folder that holds the corpus.")]
+OutDir = Annotated[Path, typer.Option(help="Where the data directories go, one folder for each split.")]
+
+
+@app.command()
+def mini(
+    out_dir: OutDir = Path("data/prepared/mini"),
+    corpus_dir: CorpusDir = Path("data/mini"),
+    synthesise: Annotated[bool, typer.Option(help="First make the audio again, with espeak-ng.")] = False,
+) -> None:
+    """The embedded corpus: spoken numbers and short commands by synthetic voices."""
+    from audioroto.corpus.prepare.mini import prepare_mini, synthesise_mini
+
+    if synthesise:
+        synthesise_mini(corpus_dir)
+    _print_summaries(prepare_mini(out_dir, corpus_dir))
+
+
+@app.command()
+def librispeech(
+    corpus_dir: CorpusDir,
+    splits: Annotated[list[str] | None, typer.Argument(metavar="[SPLIT]...", help="Which; all without.")] = None,
+    out_dir: OutDir = Path("data/prepared/librispeech"),
+) -> None:
+    """A corpus in LibriSpeech's layout: SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NNNN.flac and .trans.txt."""
+    from audioroto.corpus.prepare.librispeech import prepare_librispeech
+
+    _print_summaries(prepare_librispeech(corpus_dir, out_dir, splits or []))
+
+
+@app.command()
+def an4(
+    corpus_dir: CorpusDir,
+    out_dir: OutDir = Path("data/prepared/an4"),
+    valid_speakers: Annotated[int, typer.Option(min=0, help="Training speakers to hold out for validation.")] = 8,
+) -> None:
+    """CMU AN4; validation is done on held-out speakers of the training part."""
+    from audioroto.corpus.datadir import read_table
+    from audioroto.corpus.prepare.an4 import prepare_an4
+
+    _print_summaries(prepare_an4(corpus_dir, out_dir, valid_speakers))
+    if valid_speakers:
+        typer.echo(f"speakers held out for validation: {' '.join(read_table(out_dir / 'valid' / 'spk2utt'))}")
+
+
+@app.command()
+def table(
+    table: Annotated[Path, typer.Argument(metavar="TABLE", help="TSV or CSV with columns path, speaker, text.")],
+    out_dir: OutDir,
+    split: Annotated[str, typer.Option(help="Name of the data directory in OUT_DIR.")] = "train",
+    valid_share: Annotated[
+        float,
+        typer.Option(help="Part of the audio, such as 0.1, to hold out as OUT_DIR/valid: whole speakers if possible."),
+    ] = 0.0,
+) -> None:
+    """Your own audio files and a table of what is said in them.
+
+    The first row names the columns: path and text, and if known speaker, id. Without such a row the columns are
+    path, text, or path, speaker, text, or path, speaker, seconds, text. Paths count from the table's folder.
+    """
+    from audioroto.corpus.prepare.table import prepare_table
+
+    _print_summaries(prepare_table(table, out_dir, split, valid_share))
+
+
+@app.command()
+def kaldi(
+    source_dirs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Kaldi data directories.")],
+    out_dir: OutDir,
+) -> None:
+    """Kaldi data directories of others: commands in wav.scp are replaced by the files they decode, never run."""
+    from audioroto.corpus.prepare.kaldi import prepare_kaldi
+
+    _print_summaries(prepare_kaldi(source_dirs, out_dir))
+
+
+def _print_summaries(summaries: dict[str, DatadirSummary]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    counts = Table("split")
+    for heading in ("utterances", "hours", "speakers", "words"):
+        counts.add_column(heading, justify="right")
+    for split, summary in summaries.items():
+        numbers = (f"{summary.utterances:,}", f"{summary.hours:.2f}", f"{summary.speakers:,}", f"{summary.words:,}")
+        counts.add_row(split, *numbers)
+    Console().print(counts)

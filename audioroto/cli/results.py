@@ -1,0 +1,19 @@
+"""audioroto results"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def results(
+    results_dir: Annotated[Path, typer.Argument(help="Folder of <run>.json files.")],
+    out: Annotated[Path, typer.Option(help="The Markdown file to write.")] = Path("RESULTS.md"),
+) -> None:
+    """Make RESULTS.md from the committed results of each run, and from nothing else."""
+    from audioroto.files import write_text
+    from audioroto.score.results import format_results, read_runs
+
+    runs = read_runs(results_dir)
+    write_text(out, format_results(runs))
+    print(f"{out}: {sum(len(run.results) for run in runs)} results of {len(runs)} runs")

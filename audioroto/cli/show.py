@@ -1,0 +1,75 @@
+"""audioroto show"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audioroto.cli.options import ConfigFiles, Overrides
+
+app = typer.Typer(help="Show a configuration, a model or a data directory.", no_args_is_help=True)
+
+
+@app.command()
+def config(config: ConfigFiles = None, overrides: Overrides = None) -> None:
+    """Every setting with its value and meaning."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from audioroto.config import iter_settings, load_config
+
+    table = Table("setting", "value", "meaning")
+    for name, value, meaning in iter_settings(load_config(config or [], overrides or [])):
+        table.add_row(name, str(value), meaning)
+    Console().print(table)
+
+
+@app.command()
+def model(
+    file: Annotated[Path | None, typer.Argument(help="Model file; without one, --config says what to build.")] = None,
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
+) -> None:
+    """The parts of a model with their parameters; of a model file also where it comes from."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from audioroto.config import load_config
+    from audioroto.model.asr import build_model, count_parameters
+    from audioroto.model.checkpoint import load_checkpoint
+
+    console = Console()
+    if file is None:
+        settings = load_config(config or [], overrides or [])
+        network = build_model(settings, settings.text.vocab_size)
+    else:
+        checkpoint = load_checkpoint(file)
+        network = checkpoint.build()
+        table = Table("fact", "value")
+        for key, value in {"step": checkpoint.step, **checkpoint.notes, **checkpoint.environment}.items():
+            table.add_row(key, str(value))
+        console.print(table)
+    table = Table("module", "kind", "parameters")
+    for name, module in network.named_modules():
+        if name and name.count(".") <= 2 and count_parameters(module):
+            table.add_row(name, type(module).__name__, f"{count_parameters(module):,}")
+    table.add_section()
+    table.add_row("all", type(network).__name__, f"{count_parameters(network):,}")
+    console.print(table)
+
+
+@app.command()
+def data(data_dirs: Annotated[list[Path], typer.Argument(help="Data directories.")]) -> None:
+    """Utterances, hours, speakers and words of data directories."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from audioroto.corpus.datadir import read_datadir, summarize
+
+    table = Table("data directory", "utterances", "hours", "speakers", "words")
+    for data_dir in data_dirs:
+        summary = summarize(read_datadir(data_dir))
+        table.add_row(
+            str(data_dir), str(summary.utterances), f"{summary.hours:.2f}", str(summary.speakers), str(summary.words)
+        )
+    Console().print(table)

@@ -1,0 +1,31 @@
+"""audioroto train"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audioroto.cli.options import ConfigFiles, Device, Overrides
+from audioroto.config import load_config
+
+
+def train(
+    train_dir: Annotated[Path, typer.Option(help="Data directory to train on.")],
+    valid_dir: Annotated[Path, typer.Option(help="Data directory that chooses checkpoints; never a test set.")],
+    tokenizer: Annotated[Path, typer.Option(help="Model made by 'audioroto tokenizer'.")],
+    exp_dir: Annotated[Path, typer.Option(help="Experiment folder; an interrupted run there goes on.")],
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
+    device: Device = "auto",
+    restart: Annotated[bool, typer.Option("--restart", help="Begin afresh even if a run could go on.")] = False,
+) -> None:
+    """Train a model; Ctrl-C saves, and the same command goes on from there."""
+    from rich.console import Console
+
+    from audioroto.train.trainer import train as run
+
+    settings = load_config(config or [], overrides or [])
+    run(
+        settings, train_dir, valid_dir, tokenizer, exp_dir, device=device, restart=restart, console=Console(stderr=True)
+    )
+    print(f"checkpoints in {exp_dir / 'checkpoints'}, curves in {exp_dir / 'curves.png'}")

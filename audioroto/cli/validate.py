@@ -1,0 +1,43 @@
+"""audioroto validate"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def validate(
+    datadirs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Kaldi data directories.")],
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Repair what can be repaired; a backup is kept in DIR/.backup.")
+    ] = False,
+) -> None:
+    """List all that is wrong with data directories, as FILE:LINE: MESSAGE; exit status 1 if anything is."""
+    from audioroto.corpus.datadir import read_datadir, summarize
+    from audioroto.corpus.validate import find_problems, fix_datadir
+
+    num_bad = 0
+    for datadir in datadirs:
+        for action in fix_datadir(datadir) if fix else []:
+            typer.echo(f"{datadir}: {action}")
+        found = find_problems(datadir)
+        for problem in found:
+            typer.echo(f"{problem}{' (only a warning)' if problem.is_warning else ''}")
+        problems = [problem for problem in found if not problem.is_warning]
+        if problems:
+            num_bad += 1
+            num_fixable = sum(problem.fixable for problem in problems)
+            hint = f"'audioroto validate --fix {datadir}' repairs {num_fixable} of them"
+            if not num_fixable:
+                hint = (
+                    "correct the lines above; an utterance whose line is removed from one file, --fix removes from all"
+                )
+            typer.echo(f"{datadir}: {len(problems)} problems; {hint}")
+        else:
+            summary = summarize(read_datadir(datadir))
+            typer.echo(
+                f"{datadir}: no problems: {summary.utterances:,} utterances, {summary.hours:.2f} hours, "
+                f"{summary.speakers:,} speakers, {summary.words:,} words"
+            )
+    if num_bad:
+        raise typer.Exit(1)

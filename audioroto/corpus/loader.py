@@ -1,0 +1,111 @@
+"""Utterances to tensors: reads, perturbs and pads audio in worker processes, beside the training."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from audioroto.audio.load import load_audio
+from audioroto.audio.perturb import change_speed, change_volume
+from audioroto.config import Augment
+from audioroto.corpus.batches import BatchPlan
+from audioroto.corpus.datadir import Utterance
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded waveforms (B, S) and tokens (B, U) with their lengths (B,), and a seed an utterance for augmentation."""
+
+    plan: BatchPlan
+    ids: list[str]
+    waveforms: Tensor
+    waveform_lengths: Tensor
+    tokens: Tensor
+    token_lengths: Tensor
+    seeds: list[int]
+
+
+class SpeechDataset(Dataset[Batch]):
+    """Turns a `BatchPlan` into a `Batch`. With `augment`, each utterance is perturbed by draws keyed to it alone."""
+
+    def __init__(
+        self,
+        utterances: list[Utterance],
+        tokens: list[list[int]],
+        sample_rate: int,
+        *,
+        seed: int = 0,
+        augment: Augment | None = None,
+    ) -> None:
+        self.utterances = utterances
+        self.tokens = tokens
+        self.sample_rate = sample_rate
+        self.seed = seed
+        self.augment = augment
+
+    def __getitem__(self, plan: BatchPlan) -> Batch:
+        """Raises AudioError naming the file that cannot be read."""
+        utterances = [self.utterances[index] for index in plan.indices]
+        seeds = [utterance_seed(self.seed, plan.epoch, utterance.id) for utterance in utterances]
+        waveforms = [self._load(*pair) for pair in zip(utterances, seeds, strict=True)]
+        tokens = [torch.tensor(self.tokens[index], dtype=torch.int64) for index in plan.indices]
+        return Batch(
+            plan=plan,
+            ids=[utterance.id for utterance in utterances],
+            waveforms=pad_waveforms(waveforms),  # (B, S)
+            waveform_lengths=torch.tensor([len(waveform) for waveform in waveforms]),
+            tokens=torch.nn.utils.rnn.pad_sequence(tokens, batch_first=True),  # (B, U)
+            token_lengths=torch.tensor([len(row) for row in tokens]),
+            seeds=seeds,
+        )
+
+    def _load(self, utterance: Utterance, seed: int) -> np.ndarray:
+        samples, _ = load_audio(
+            utterance.path,
+            self.sample_rate,
+            start_seconds=utterance.start_seconds,
+            end_seconds=utterance.end_seconds,
+        )
+        if self.augment is None:
+            return samples
+        generator = np.random.default_rng([seed, 0])  # the seed itself is SpecAugment's
+        samples = change_speed(samples, generator.choice(self.augment.speeds))
+        return change_volume(samples, generator.uniform(-1, 1) * self.augment.volume_decibels)
+
+
+def load_batches(dataset: SpeechDataset, plans: Iterable[BatchPlan], num_workers: int) -> Iterator[Batch]:
+    """The batches of `plans`, in order, loaded ahead by `num_workers` processes (0: in this one)."""
+    return iter(
+        DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=plans,
+            num_workers=num_workers,
+            prefetch_factor=4 if num_workers else None,
+            worker_init_fn=_use_one_thread,
+            # Note: a fork of a process whose threads hold locks can hang; a fresh interpreter cannot.
+            multiprocessing_context="forkserver" if num_workers else None,
+        )
+    )
+
+
+def pad_waveforms(waveforms: list[np.ndarray]) -> Tensor:
+    """Waveforms of different lengths as one tensor (B, S), zeros behind each."""
+    padded = torch.zeros(len(waveforms), max(len(waveform) for waveform in waveforms))
+    for row, waveform in zip(padded, waveforms, strict=True):
+        row[: len(waveform)] = torch.from_numpy(waveform)
+    return padded  # (B, S)
+
+
+def utterance_seed(seed: int, epoch: int, utterance_id: str) -> int:
+    """A 63-bit seed for one utterance in one epoch: the same in whatever batch, process or worker it is drawn."""
+    digest = hashlib.blake2b(f"{seed}/{epoch}/{utterance_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def _use_one_thread(_: int) -> None:
+    torch.set_num_threads(1)

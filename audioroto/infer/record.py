@@ -1,0 +1,72 @@
+"""A run's facts and scores, gathered from its model file and its recognized test sets into one committed JSON file."""
+
+import datetime
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from audioroto.corpus.datadir import read_table
+from audioroto.errors import UserError
+from audioroto.model.checkpoint import load_checkpoint
+from audioroto.score.evaluation import evaluate
+from audioroto.score.results import RunResult, TestSetResult, make_test_set_result, write_run
+from audioroto.text.normalize import normalize
+
+
+def record_run(
+    results_dir: str | Path,
+    *,
+    run: str,
+    corpus: str,
+    train_set: str,
+    model: str | Path,
+    data_dir: str | Path,
+    recognize_dir: str | Path,
+    test_sets: Sequence[str],
+    command: str,
+    config: Sequence[str],
+    notes: str = "",
+) -> Path:
+    """Score RECOGNIZE_DIR/<test set> against DATA_DIR/<test set> and write RESULTS_DIR/<run>.json.
+
+    Hours, minutes, hardware and commit come from the model file. Raises UserError when a test set was not recognized.
+    """
+    checkpoint = load_checkpoint(model)
+    normalizer = checkpoint.config.text.normalizer
+    results = [
+        _score(Path(data_dir, test_set), Path(recognize_dir, test_set), test_set, normalizer) for test_set in test_sets
+    ]
+    environment, notes_of_model = checkpoint.environment, checkpoint.notes
+    dirty = " with changes" if environment.get("dirty") == "true" else ""
+    return write_run(
+        results_dir,
+        RunResult(
+            run=run,
+            corpus=corpus,
+            train_set=train_set,
+            train_hours=notes_of_model["train"]["hours"],
+            train_minutes=notes_of_model["train_minutes"],
+            hardware=environment["hardware"],
+            parameters=notes_of_model["parameters"],
+            command=command,
+            commit=environment.get("commit", "no repository")[:12] + dirty,
+            config=tuple(config),
+            normalizer=normalizer,
+            date=datetime.date.today(),
+            results=tuple(results),
+            notes=notes,
+        ),
+    )
+
+
+def _score(data_dir: Path, recognized: Path, test_set: str, normalizer: str) -> TestSetResult:
+    try:
+        facts = json.loads((recognized / "recognition.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{recognized} holds no recognition.json; run 'audioroto recognize' on {data_dir}") from None
+    references, hypotheses = (
+        {key: normalize(text, normalizer) for key, text in read_table(folder / "text").items()}
+        for folder in (data_dir, recognized)
+    )
+    evaluation = evaluate(references, hypotheses, normalizer, read_table(data_dir / "utt2spk"))
+    return make_test_set_result(evaluation, test_set, mode=facts["mode"], real_time_factor=facts["real_time_factor"])

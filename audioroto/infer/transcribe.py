@@ -1,0 +1,34 @@
+"""Free audio to text."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from audioroto.errors import AudioError
+from audioroto.infer.recognizer import Recognizer, load_model
+from audioroto.infer.transcript import Transcript
+
+
+def transcribe(
+    audio: str | os.PathLike[str] | bytes | BinaryIO | np.ndarray,
+    *,
+    model: str | Path | Recognizer,
+    rate: int | None = None,
+) -> Transcript:
+    """The text of one recording; see `Recognizer.transcribe`. For many, load the model once with `load_model`."""
+    recognizer = model if isinstance(model, Recognizer) else load_model(model)
+    return recognizer.transcribe(audio, rate)
+
+
+def transcribe_files(
+    recognizer: Recognizer, paths: Iterable[str | Path]
+) -> Iterator[tuple[Path, Transcript | AudioError]]:
+    """Each file with its transcript, or the error that kept it from having one: a bad file never stops the rest."""
+    for path in map(Path, paths):
+        try:
+            yield path, recognizer.transcribe(path)
+        except AudioError as error:
+            yield path, error

@@ -1,0 +1,113 @@
+"""The whole recogniser as one network: audio samples in, log-probabilities or a loss out."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from audioroto.config import Config
+from audioroto.features.fbank import FRAME_HOP_SECONDS, Fbank
+from audioroto.features.normalize import GlobalNormalization
+from audioroto.features.specaugment import spec_augment
+from audioroto.model.ctc import CtcHead, ctc_loss
+from audioroto.model.encoder import Encoder
+from audioroto.nn.branch import Branch
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What one batch costs: sums over its utterances, so that processes and accumulation steps add up exactly."""
+
+    total: Tensor  # scalar with gradient
+    ctc: Tensor  # scalar
+
+
+class AsrModel(nn.Module):
+    """Features, encoder and CTC head. Waveforms travel in batches; features are made inside, on the model's device."""
+
+    def __init__(self, config: Config, vocab_size: int) -> None:
+        super().__init__()
+        features, encoder = config.features, config.encoder
+        self.augment = config.augment
+        self.strength = 1.0  # share of SpecAugment in force; see `set_regularization`
+        self.fbank = Fbank(features.sample_rate, features.num_mels)
+        self.normalization = GlobalNormalization(features.num_mels)
+        self.encoder = Encoder(
+            num_mels=features.num_mels,
+            width=encoder.width,
+            num_blocks=encoder.num_blocks,
+            num_heads=encoder.num_heads,
+            feedforward_width=encoder.feedforward_width,
+            kernel_size=encoder.kernel_size,
+            dropout=encoder.dropout,
+            subsampling=encoder.subsampling,
+            subsampling_channels=encoder.subsampling_channels,
+        )
+        self.ctc = CtcHead(encoder.width, vocab_size)
+
+    def encode(
+        self, waveforms: Tensor, waveform_lengths: Tensor, augment_seeds: list[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Waveforms (B, S) in [−1, 1] and their lengths in samples (B,) → frames (B, T, D) and their lengths (B,).
+
+        `augment_seeds`, one an utterance, switches SpecAugment on.
+        """
+        with torch.no_grad():
+            features, frame_lengths = self.fbank(waveforms, waveform_lengths)  # (B, T, F)
+            features = self.normalization(features, frame_lengths)
+            if augment_seeds is not None:
+                features = self._mask(features, frame_lengths, augment_seeds)
+        return self.encoder(features, frame_lengths)
+
+    def forward(self, waveforms: Tensor, waveform_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveforms (B, S) and lengths (B,) → CTC log-probabilities (B, T, V) and their lengths (B,)."""
+        frames, lengths = self.encode(waveforms, waveform_lengths)
+        return self.ctc(frames), lengths
+
+    def loss(
+        self,
+        waveforms: Tensor,
+        waveform_lengths: Tensor,
+        tokens: Tensor,
+        token_lengths: Tensor,
+        augment_seeds: list[int] | None = None,
+    ) -> Losses:
+        """Training loss of a batch, summed over its utterances; `tokens` (B, U) with lengths (B,)."""
+        frames, lengths = self.encode(waveforms, waveform_lengths, augment_seeds)
+        ctc = ctc_loss(self.ctc(frames), lengths, tokens, token_lengths)
+        return Losses(total=ctc, ctc=ctc.detach())
+
+    def set_regularization(self, strength: float) -> None:
+        """Let dropout and SpecAugment act with `strength` from 0 (not at all) to 1 (as configured)."""
+        self.strength = strength
+        for module in self.modules():
+            if isinstance(module, Branch):
+                module.strength = strength
+
+    def _mask(self, features: Tensor, frame_lengths: Tensor, seeds: list[int]) -> Tensor:
+        augment = self.augment
+        masks_per_frame = augment.time_masks_per_second * FRAME_HOP_SECONDS
+        num_time_masks = [
+            min(augment.max_time_masks, round(masks_per_frame * length)) for length in frame_lengths.tolist()
+        ]
+        return spec_augment(
+            features,
+            frame_lengths,
+            seeds,
+            num_frequency_masks=augment.frequency_masks,
+            frequency_mask_bins=round(augment.frequency_mask_bins * self.strength),
+            num_time_masks=num_time_masks,
+            time_mask_share=augment.time_mask_share * self.strength,
+        )
+
+
+def build_model(config: Config, vocab_size: int) -> AsrModel:
+    """A freshly initialised model for `config`; the same seed gives the same weights."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.train.seed)
+        return AsrModel(config, vocab_size)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Learned numbers in `model`."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,37 @@
+"""Connectionist temporal classification: the head and its loss."""
+
+import itertools
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+BLANK = 0
+
+
+class CtcHead(nn.Module):
+    """One linear layer from encoder frames to log-probabilities of tokens; id 0 is the blank (Graves et al. 2006)."""
+
+    def __init__(self, width: int, vocab_size: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(width, vocab_size)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Frames (B, T, D) → log-probabilities (B, T, V), float32."""
+        return functional.log_softmax(self.project(frames).float(), dim=-1)
+
+
+def ctc_loss(log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Tensor:
+    """Sum over the batch of −log P(tokens | frames), a scalar.
+
+    `log_probs` (B, T, V), `lengths` (B,), `tokens` (B, U) without blanks, `token_lengths` (B,). An utterance with fewer
+    frames than its labels and their repeats need has no alignment; it adds nothing and has no gradient.
+    """
+    return functional.ctc_loss(
+        log_probs.transpose(0, 1), tokens, lengths, token_lengths, blank=BLANK, reduction="sum", zero_infinity=True
+    )
+
+
+def frames_needed(tokens: list[int]) -> int:
+    """Fewest frames that CTC needs for `tokens`: one a token and a blank between two that are the same."""
+    return len(tokens) + sum(left == right for left, right in itertools.pairwise(tokens))

@@ -1,0 +1,26 @@
+"""Where a run computes and in which precision."""
+
+import torch
+
+from audioroto.errors import UserError
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the GPU where torch sees one, else the CPU; any other name is torch's own."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"device {name}: torch sees no CUDA device; use --device cpu, or see 'audioroto doctor'")
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of autocast: bfloat16 for `auto` where the processor multiplies it in hardware, else float32."""
+    if name != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+    if device.type == "cuda":
+        fast = torch.cuda.is_bf16_supported()
+    else:
+        capabilities = torch.cpu.get_capabilities()
+        fast = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return torch.bfloat16 if fast else torch.float32

@@ -1,0 +1,24 @@
+"""Gated depthwise convolution: what is near in time."""
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class ConvolutionModule(nn.Module):
+    """Pointwise gate, depthwise convolution over frames, normalisation, pointwise (Conformer, arXiv 2005.08100).
+
+    LayerNorm stands where the paper has BatchNorm: batch statistics would let an utterance hear its neighbours.
+    """
+
+    def __init__(self, width: int, kernel_size: int) -> None:
+        super().__init__()
+        self.gate = nn.Linear(width, 2 * width)
+        self.depthwise = nn.Conv1d(width, width, kernel_size, padding=kernel_size // 2, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.project_out = nn.Linear(width, width)
+
+    def forward(self, frames: Tensor, valid: Tensor) -> Tensor:
+        """Frames (B, T, D) → (B, T, D); `valid` (B, T) keeps padding out of the convolution."""
+        gated = functional.glu(self.gate(frames), dim=-1) * valid.unsqueeze(-1)  # (B, T, D)
+        mixed = self.depthwise(gated.transpose(1, 2)).transpose(1, 2)  # (B, T, D)
+        return self.project_out(functional.silu(self.norm(mixed)))

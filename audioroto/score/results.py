@@ -1,0 +1,238 @@
+"""Runs as committed JSON, one file a run, and the RESULTS.md that is made from them alone.
+
+The counts of every utterance are kept, so that intervals and paired tests can be computed again, for any two runs.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from audioroto.errors import UserError
+from audioroto.files import write_text
+from audioroto.score.evaluation import Evaluation
+from audioroto.score.significance import Interval, PairedComparison, bootstrap_interval, paired_bootstrap
+
+Count = Annotated[int, Field(ge=0)]
+Rate = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Record(BaseModel):
+    """A JSON object: frozen, no unknown keys, no conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class UtteranceCounts(Record):
+    """Counts of each utterance, in the bytewise order of the utterance ids."""
+
+    ids_sha256: Name = Field(description="of the sorted ids, one a line: equal for two runs on the same utterances")
+    words: tuple[Count, ...] = Field(description="reference words of each utterance")
+    errors: tuple[Count, ...] = Field(description="word errors of each utterance")
+    speakers: tuple[Count, ...] = Field(description="index of each utterance's speaker; empty when unknown")
+
+
+class TestSetResult(Record):
+    """One search on one test set; rates are fractions of the reference words (or characters)."""
+
+    __test__ = False  # its name begins as pytest's test classes do
+
+    test_set: Name
+    mode: Name = Field(description="the search, for example ctc_greedy")
+    lm: Name | None = Field(description="the language model, null for none")
+    sentences: Count
+    sentence_errors: Count
+    words: Annotated[int, Field(gt=0)]
+    substitutions: Count
+    deletions: Count
+    insertions: Count
+    wer: Rate
+    wer_low: Rate = Field(description="95 % bootstrap interval over utterances")
+    wer_high: Rate
+    cer: Rate
+    real_time_factor: Rate | None = Field(None, description="seconds of computing for a second of audio")
+    utterances: UtteranceCounts
+
+    @model_validator(mode="after")
+    def _counts_agree(self) -> Self:
+        utterances, errors = self.utterances, self.substitutions + self.deletions + self.insertions
+        if not len(utterances.words) == len(utterances.errors) == self.sentences:
+            raise ValueError(f"sentences is {self.sentences}, but utterances.words and .errors have other lengths")
+        if utterances.speakers and len(utterances.speakers) != self.sentences:
+            raise ValueError(f"sentences is {self.sentences}, but utterances.speakers has {len(utterances.speakers)}")
+        if sum(utterances.words) != self.words:
+            raise ValueError(f"words is {self.words}, but utterances.words sum to {sum(utterances.words)}")
+        if sum(utterances.errors) != errors:
+            raise ValueError(f"there are {errors} errors, but utterances.errors sum to {sum(utterances.errors)}")
+        if abs(self.wer - errors / self.words) > 1e-9:
+            raise ValueError(f"wer is {self.wer}, but {errors} errors in {self.words} words are {errors / self.words}")
+        return self
+
+
+class RunResult(Record):
+    """One training run, and what it reached on each test set with each search."""
+
+    run: Name = Field(description="its name; the file is called <run>.json")
+    corpus: Name
+    train_set: Name
+    train_hours: Rate
+    train_minutes: Rate = Field(description="wall-clock minutes that training took")
+    hardware: Name
+    parameters: Count
+    command: Name = Field(description="what makes the run again, from the root of the repository")
+    commit: Name
+    config: tuple[Name, ...] = Field(description="configuration files and section.key=value overrides, in order")
+    normalizer: Name
+    date: date
+    results: tuple[TestSetResult, ...] = Field(min_length=1)
+    notes: str = ""
+
+
+def make_test_set_result(
+    evaluation: Evaluation, test_set: str, mode: str, lm: str | None = None, real_time_factor: float | None = None
+) -> TestSetResult:
+    """What a run's JSON keeps of an evaluation. Raises UserError when the references have no words at all."""
+    total = evaluation.word_errors
+    if total.reference_length == 0:
+        raise UserError(f"test set {test_set} has no reference words: there is no word error rate to keep")
+    ids = list(evaluation.words)  # sorted
+    speakers = sorted(set(evaluation.speakers.values()))
+    index = {speaker: number for number, speaker in enumerate(speakers)}
+    return TestSetResult(
+        test_set=test_set,
+        mode=mode,
+        lm=lm,
+        sentences=len(ids),
+        sentence_errors=evaluation.sentence_errors,
+        words=total.reference_length,
+        substitutions=total.substitutions,
+        deletions=total.deletions,
+        insertions=total.insertions,
+        wer=total.rate,
+        wer_low=evaluation.interval.low,
+        wer_high=evaluation.interval.high,
+        cer=evaluation.character_errors.rate,
+        real_time_factor=real_time_factor,
+        utterances=UtteranceCounts(
+            ids_sha256=hashlib.sha256("".join(f"{name}\n" for name in ids).encode()).hexdigest(),
+            words=tuple(evaluation.words[name].reference_length for name in ids),
+            errors=tuple(evaluation.words[name].errors for name in ids),
+            speakers=tuple(index[evaluation.speakers[name]] for name in ids) if speakers else (),
+        ),
+    )
+
+
+def write_run(folder: str | os.PathLike[str], run: RunResult) -> Path:
+    """Write `<run>.json` into a folder and return its path; lists of counts take one line each."""
+    path = Path(folder, f"{run.run}.json")
+    text = json.dumps(run.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    compact = re.sub(r"\[[\d,\s]+\]", lambda match: re.sub(r"\s+", "", match[0]).replace(",", ", "), text)
+    write_text(path, compact + "\n")
+    return path
+
+
+def read_run(path: str | os.PathLike[str]) -> RunResult:
+    """The run in a JSON file; raises UserError that names the file and every key at fault."""
+    path = Path(path)
+    try:
+        run = RunResult.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, each['loc'])) or 'JSON'}: {each['msg']}" for each in error.errors())
+        raise UserError(f"{path}: {'; '.join(problems)}") from None
+    if run.run != path.stem:
+        raise UserError(f"{path}: run: is {run.run!r}, but the file is called {path.name}: rename one of the two")
+    return run
+
+
+def read_runs(folder: str | os.PathLike[str]) -> list[RunResult]:
+    """All runs of a folder, by name; raises UserError when there is none."""
+    paths = sorted(Path(folder).glob("*.json"))
+    if not paths:
+        raise UserError(f"{folder} holds no <run>.json; run the recipe to its scoring stage first")
+    return [read_run(path) for path in paths]
+
+
+def recompute_interval(result: TestSetResult) -> Interval:
+    """The 95 % interval over utterances, from the counts that the JSON holds."""
+    return bootstrap_interval(result.utterances.errors, result.utterances.words)
+
+
+def compare_results(a: TestSetResult, b: TestSetResult) -> PairedComparison:
+    """Paired bootstrap of two results, from the counts that their JSON holds; negative: `b` is better.
+
+    Raises UserError when they are not of the same utterances with the same reference words.
+    """
+    if (a.utterances.ids_sha256, a.utterances.words) != (b.utterances.ids_sha256, b.utterances.words):
+        raise UserError(f"{a.test_set} ({a.mode}) and {b.test_set} ({b.mode}) are not of the same reference utterances")
+    return paired_bootstrap(a.utterances.errors, b.utterances.errors, a.utterances.words)
+
+
+def format_results(runs: Sequence[RunResult]) -> str:
+    """RESULTS.md: every result by test set and word error rate, then how to make each run again, and its notes."""
+    rows = [(result, run) for run in runs for result in run.results]
+    rows.sort(key=lambda row: (row[0].test_set, row[0].wer, row[1].run))
+    corpora = ", ".join(sorted({run.corpus for run in runs}))
+    heads = (
+        "test set, WER %, 95 % interval, CER %, words, sub, del, ins, mode, LM, RTF, normaliser, parameters, "
+        "trained on, hours, minutes, run"
+    )
+    results = _format_table(
+        heads.split(", "),
+        (
+            [
+                result.test_set,
+                f"**{100 * result.wer:.2f}**",
+                f"{100 * result.wer_low:.2f} to {100 * result.wer_high:.2f}",
+                f"{100 * result.cer:.2f}",
+                *(result.words, result.substitutions, result.deletions, result.insertions),
+                result.mode,
+                result.lm or "none",
+                "" if result.real_time_factor is None else f"{result.real_time_factor:.3f}",
+                run.normalizer,
+                f"{run.parameters / 1e6:.1f} M",
+                run.train_set,
+                f"{run.train_hours:.2f}",
+                f"{run.train_minutes:.1f}",
+                run.run,
+            ]
+            for result, run in rows
+        ),
+    )
+    made = _format_table(
+        ["run", "command", "configuration", "commit", "date", "hardware"],
+        (
+            [run.run, _code(run.command), " ".join(map(_code, run.config)), run.commit, run.date, run.hardware]
+            for run in runs
+        ),
+    )
+    notes = [f"**{run.run}**: {run.notes.strip()}\n" for run in runs if run.notes.strip()]
+    return "\n".join(
+        [
+            f"# Results: {corpora}\n",
+            "Made by `audioroto results` from `results/*.json`: do not edit. Intervals: bootstrap over utterances.\n",
+            results,
+            "## Runs\n",
+            made,
+            *notes,
+        ]
+    )
+
+
+def _format_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "".join(f"| {' | '.join(map(_format_cell, line))} |\n" for line in lines)
+
+
+def _format_cell(value: object) -> str:
+    return " ".join(str(value).split()).replace("|", r"\|")
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"

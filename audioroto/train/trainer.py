@@ -1,0 +1,278 @@
+"""The training run: data, model, optimizer, resume, loop, save."""
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from audioroto.config import Config, save_config
+from audioroto.corpus.batches import iter_batches
+from audioroto.corpus.datadir import read_datadir, summarize
+from audioroto.corpus.loader import Batch, SpeechDataset, load_batches
+from audioroto.errors import UserError
+from audioroto.model.asr import build_model, count_parameters
+from audioroto.model.checkpoint import Checkpoint, describe_environment, save_checkpoint
+from audioroto.model.device import choose_device, choose_precision
+from audioroto.text.tokenizer import Tokenizer
+from audioroto.train.interrupt import note_stop_signals
+from audioroto.train.metrics import MetricsLog, draw_curves, read_metrics
+from audioroto.train.optimizer import learning_rate, make_optimizer
+from audioroto.train.selection import report_dropped, select_utterances
+from audioroto.train.state import Progress as RunProgress
+from audioroto.train.state import load_state, save_state
+from audioroto.train.statistics import measure_statistics
+from audioroto.train.validate import Validation, open_validation_set
+
+MOST_BAD_UPDATES = 10
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Where a run keeps what it makes."""
+
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "resume.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    def checkpoint(self, update: int) -> Path:
+        return self.checkpoints / f"update-{update:07d}.safetensors"
+
+
+def train(
+    config: Config,
+    train_dir: str | Path,
+    valid_dir: str | Path,
+    tokenizer_path: str | Path,
+    exp_dir: str | Path,
+    *,
+    device: str = "auto",
+    restart: bool = False,
+    console: Console,
+) -> None:
+    """Train a model on `train_dir`, choosing checkpoints by WER on `valid_dir`; goes on where an earlier call stopped.
+
+    Raises KeyboardInterrupt after saving when it is asked to stop (Ctrl-C, SIGTERM), UserError for inputs it refuses.
+    """
+    trainer = Trainer(config, train_dir, valid_dir, tokenizer_path, exp_dir, device=device, console=console)
+    trainer.resume(restart)
+    trainer.run()
+
+
+class Trainer:
+    """A run in progress. `progress` says how far it is; everything it needs to go on is in `experiment.state`."""
+
+    def __init__(
+        self,
+        config: Config,
+        train_dir: str | Path,
+        valid_dir: str | Path,
+        tokenizer_path: str | Path,
+        exp_dir: str | Path,
+        *,
+        device: str,
+        console: Console,
+    ) -> None:
+        self.config = config
+        self.console = console
+        self.experiment = Experiment(Path(exp_dir))
+        self.device = choose_device(device)
+        self.dtype = choose_precision(config.train.precision, self.device)
+        self.tokenizer = Tokenizer.load(tokenizer_path)
+        selection = select_utterances(read_datadir(train_dir), self.tokenizer, config)
+        dropped = report_dropped(selection, self.experiment.folder / "dropped.tsv")
+        self.train_set = SpeechDataset(
+            selection.utterances,
+            selection.tokens,
+            config.features.sample_rate,
+            seed=config.train.seed,
+            augment=config.augment,
+        )
+        self.train_summary = summarize(selection.utterances)
+        self.validator = open_validation_set(valid_dir, self.tokenizer, config)
+        self.model = build_model(config, self.tokenizer.vocab_size).to(self.device)
+        self.optimizer = make_optimizer(self.model, config.train.weight_decay)
+        self.progress = RunProgress()
+        self.num_bad_updates = 0
+        console.print(
+            f"training on {self.train_summary.utterances} utterances, {self.train_summary.hours:.2f} h, "
+            f"{self.train_summary.speakers} speakers; left out: {dropped}"
+        )
+        console.print(
+            f"{count_parameters(self.model):,} parameters, {self.tokenizer.vocab_size} tokens, "
+            f"{self.device.type} in {str(self.dtype).removeprefix('torch.')}"
+        )
+
+    def resume(self, restart: bool) -> None:
+        """Load the state that an interrupted run left; without one, or with `restart`, measure statistics and begin."""
+        if self.experiment.state.exists() and not restart:
+            self.progress = load_state(self.experiment.state, self.model, self.optimizer, self.config)
+            self.console.print(f"resumed at update {self.progress.update} of {self.config.train.max_updates}")
+        else:
+            save_config(self.config, self.experiment.folder / "config.toml")
+            measure_statistics(self.model, self.train_set)
+        self.metrics = MetricsLog(self.experiment.folder / "metrics.jsonl", self.progress.update)
+
+    def run(self) -> None:
+        """Update until the configured number is reached, validating and saving on the way."""
+        settings = self.config.train
+        started = time.monotonic() - self.progress.wall_seconds
+        with note_stop_signals() as stop, self._show_progress() as bar:
+            task = bar.add_task("train", total=settings.max_updates, completed=self.progress.update, note="")
+            for batch in self._iter_batches():
+                if self.progress.update >= settings.max_updates:
+                    break
+                note = self.update(batch)
+                self.progress.wall_seconds = time.monotonic() - started
+                bar.update(task, completed=self.progress.update, note=note)
+                if self.progress.update % settings.valid_every_updates == 0 or (
+                    self.progress.update == settings.max_updates
+                ):
+                    self.validate_and_save()
+                if stop:
+                    self.save()
+                    self.console.print(f"stopped at update {self.progress.update}; the same command goes on from there")
+                    raise KeyboardInterrupt
+
+    def update(self, batch: Batch) -> str:
+        """One optimizer update on `batch`; returns what the progress bar says of it."""
+        settings, progress = self.config.train, self.progress
+        rate = learning_rate(progress.update, settings)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        strength = min(1.0, progress.update / max(1, self.config.augment.start_update))
+        self.model.set_regularization(strength if self.config.augment.start_update else 1.0)
+        # Dropout is keyed by seed and update alone, so that a resumed run draws what the uninterrupted one would.
+        torch.manual_seed(settings.seed * 1_000_003 + progress.update)
+        num_tokens = int(batch.token_lengths.sum())
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            losses = self.model.loss(
+                batch.waveforms.to(self.device),
+                batch.waveform_lengths.to(self.device),
+                batch.tokens.to(self.device),
+                batch.token_lengths.to(self.device),
+                augment_seeds=batch.seeds,
+            )
+        loss = losses.total / num_tokens
+        loss.backward()
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm))
+        if math.isfinite(norm) and math.isfinite(loss.item()):
+            self.optimizer.step()
+            self.num_bad_updates = 0
+        else:
+            self._report_bad_update(batch)
+        self.optimizer.zero_grad()
+        progress.update += 1
+        progress.epoch, progress.number = batch.plan.epoch, batch.plan.number + 1
+        seconds = int(batch.waveform_lengths.sum()) / self.config.features.sample_rate
+        progress.audio_seconds += seconds
+        if progress.update % settings.log_every_updates == 0:
+            self.metrics.append(
+                update=progress.update,
+                epoch=progress.epoch,
+                train_loss=round(loss.item(), 5),
+                learning_rate=rate,
+                gradient_norm=round(norm, 5),
+                audio_seconds=round(progress.audio_seconds, 1),
+                wall_seconds=round(progress.wall_seconds, 2),
+            )
+        return f"epoch {progress.epoch} loss {loss.item():.3f}"
+
+    def validate_and_save(self) -> None:
+        """Validate, keep the checkpoint if it is among the best, draw the curves, save the state."""
+        progress = self.progress
+        found = self.validator.run(self.model, self.device, self.dtype)
+        wer, cer = 100 * found.words.rate, 100 * found.characters.rate
+        self.metrics.append(
+            update=progress.update,
+            valid_loss=round(found.loss, 5),
+            valid_wer=round(wer, 4),
+            valid_cer=round(cer, 4),
+            audio_seconds=round(progress.audio_seconds, 1),
+            wall_seconds=round(progress.wall_seconds, 2),
+        )
+        self.console.print(
+            f"update {progress.update}: validation loss {found.loss:.3f}, WER {wer:.2f} %, CER {cer:.2f} % · "
+            f"{progress.audio_seconds / max(1e-9, progress.wall_seconds):.0f} audio s/s\n"
+            f"  reference:  {found.example_reference[:100]}\n  hypothesis: {found.example_hypothesis[:100]}",
+            highlight=False,
+            markup=False,
+        )
+        self._keep_if_best(found)
+        draw_curves(read_metrics(self.metrics.path), self.experiment.folder / "curves.png", self.experiment.folder.name)
+        self.save()
+
+    def save(self) -> None:
+        """Write the state to resume from."""
+        save_state(self.experiment.state, self.model, self.optimizer, self.progress, self.config)
+
+    def _keep_if_best(self, found: Validation) -> None:
+        entry = {"update": self.progress.update, "wer": found.words.rate, "loss": found.loss}
+        ranked = sorted([*self.progress.best, entry], key=lambda kept: (kept["wer"], kept["loss"]))
+        kept, beaten = ranked[: self.config.train.keep_checkpoints], ranked[self.config.train.keep_checkpoints :]
+        if entry in kept:
+            notes = {
+                "train": asdict(self.train_summary),
+                "updates": self.progress.update,
+                "audio_hours_seen": round(self.progress.audio_seconds / 3600, 3),
+                "train_minutes": round(self.progress.wall_seconds / 60, 2),
+                "parameters": count_parameters(self.model),
+                "precision": str(self.dtype).removeprefix("torch."),
+                "valid_wer": round(100 * found.words.rate, 4),
+                "valid_loss": round(found.loss, 5),
+            }
+            weights = {name: tensor.detach().cpu() for name, tensor in self.model.state_dict().items()}
+            checkpoint = Checkpoint(
+                weights, self.config, self.tokenizer, self.progress.update, describe_environment(), notes
+            )
+            save_checkpoint(self.experiment.checkpoint(self.progress.update), checkpoint)
+        self.progress.best = kept
+        for other in beaten:
+            self.experiment.checkpoint(other["update"]).unlink(missing_ok=True)
+
+    def _iter_batches(self) -> Iterator[Batch]:
+        settings, progress = self.config.train, self.progress
+        plans = iter_batches(
+            [utterance.seconds for utterance in self.train_set.utterances],
+            settings.batch_seconds,
+            seed=settings.seed,
+            short_first_epochs=settings.short_first_epochs,
+            epoch=progress.epoch,
+            number=progress.number,
+        )
+        return load_batches(self.train_set, plans, settings.num_workers)
+
+    def _report_bad_update(self, batch: Batch) -> None:
+        self.num_bad_updates += 1
+        names = " ".join(batch.ids[:8])
+        logger.warning("update %d: loss or gradient is not finite, skipped; utterances %s", self.progress.update, names)
+        if self.num_bad_updates == MOST_BAD_UPDATES:
+            raise UserError(
+                f"{MOST_BAD_UPDATES} updates in a row were not finite (last utterances: {names}); "
+                "lower train.learning_rate, or set train.precision = 'float32'"
+            )
+
+    def _show_progress(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )

@@ -1,0 +1,75 @@
+"""How well the model does on held-out speech while it trains."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from audioroto.config import Config
+from audioroto.corpus.batches import BatchPlan, make_batches
+from audioroto.corpus.datadir import read_datadir
+from audioroto.corpus.loader import SpeechDataset, load_batches
+from audioroto.model.asr import AsrModel
+from audioroto.model.ctc import ctc_loss
+from audioroto.score.error_rate import ErrorRate, score_utterances
+from audioroto.search.ctc_greedy import ctc_greedy
+from audioroto.text.normalize import normalize
+from audioroto.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Loss in nats a token, error rates of free-running greedy search, and one example."""
+
+    loss: float
+    words: ErrorRate
+    characters: ErrorRate
+    example_reference: str
+    example_hypothesis: str
+
+
+class Validator:
+    """Runs the model over a validation set, in batches of at most `batch_seconds` of audio."""
+
+    def __init__(
+        self, dataset: SpeechDataset, references: dict[str, str], tokenizer: Tokenizer, batch_seconds: float
+    ) -> None:
+        plans = make_batches([utterance.seconds for utterance in dataset.utterances], batch_seconds)
+        self.dataset = dataset
+        self.plans = [BatchPlan(0, number, tuple(indices)) for number, indices in enumerate(plans)]
+        self.references = references
+        self.tokenizer = tokenizer
+
+    @torch.no_grad()
+    def run(self, model: AsrModel, device: torch.device, dtype: torch.dtype) -> Validation:
+        """Validate `model` without augmentation and leave it in training mode."""
+        model.eval()
+        loss, num_tokens = 0.0, 0
+        hypotheses: dict[str, str] = {}
+        for batch in load_batches(self.dataset, self.plans, num_workers=0):
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                log_probs, lengths = model(batch.waveforms.to(device), batch.waveform_lengths.to(device))
+            loss += ctc_loss(log_probs, lengths, batch.tokens.to(device), batch.token_lengths.to(device)).item()
+            num_tokens += int(batch.token_lengths.sum())
+            for utterance_id, row, length in zip(batch.ids, log_probs.cpu().numpy(), lengths.tolist(), strict=True):
+                hypotheses[utterance_id] = self.tokenizer.decode(list(ctc_greedy(row[:length]).tokens))
+        model.train()
+        words = score_utterances(self.references, hypotheses)
+        characters = score_utterances(self.references, hypotheses, unit="character")
+        example = min(self.references)
+        return Validation(
+            loss=loss / max(1, num_tokens),
+            words=sum(words.values(), ErrorRate(0, 0, 0, 0)),
+            characters=sum(characters.values(), ErrorRate(0, 0, 0, 0)),
+            example_reference=self.references[example],
+            example_hypothesis=hypotheses[example],
+        )
+
+
+def open_validation_set(valid_dir: str | Path, tokenizer: Tokenizer, config: Config) -> Validator:
+    """The validator of a data directory, its transcripts normalised as the configuration says."""
+    utterances = read_datadir(valid_dir)
+    references = {utterance.id: normalize(utterance.text or "", config.text.normalizer) for utterance in utterances}
+    tokens = [tokenizer.encode(references[utterance.id]) for utterance in utterances]
+    dataset = SpeechDataset(utterances, tokens, config.features.sample_rate)
+    return Validator(dataset, references, tokenizer, config.train.batch_seconds)

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# LibriSpeech, or any folder in its layout: SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NNNN.flac and .trans.txt.
+# The corpus lies in --corpus-dir DIR, or else in the folder that AUDIOROTO_SPEECH names.
+# Options on the command line win over those below; --help lists them, --dry-run shows what would run.
+set -euo pipefail
+root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd -P)
+
+exec bash "$root/recipes/asr.sh" \
+    --corpus librispeech \
+    --corpus-dir "${AUDIOROTO_SPEECH:+$AUDIOROTO_SPEECH/LibriSpeech}" \
+    --choose-splits \
+    --train-set train-clean-5 \
+    --valid-set dev-clean \
+    --test-sets test-clean \
+    --config recipes/conf/small.toml \
+    --exp-dir "$root/egs/librispeech/asr/exp" \
+    "$@"

@@ -1,0 +1,297 @@
+#!/usr/bin/env bash
+# From a corpus to a word error rate: the stages, once, for every corpus. It names files and calls `audioroto` verbs;
+# what it prints with --dry-run is a script of its own. egs/<corpus>/asr/run.sh is the front for a corpus.
+set -euo pipefail
+shopt -s inherit_errexit
+trap 'printf "\nasr.sh: interrupted; the same command goes on from here\n" >&2; exit 130' INT
+
+root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+stages=(prepare validate tokenizer train average recognize score transcribe)
+options=(stage stop-stage corpus corpus-dir choose-splits data-dir train-set valid-set test-sets config set exp-dir
+    dry-run help)
+
+stage=prepare
+stop_stage=transcribe
+corpus=
+corpus_dir=
+choose_splits=false
+data_dir=
+train_set=train
+valid_set=valid
+test_sets=test
+config=
+overrides=()
+exp_dir=
+dry_run=false
+
+usage() {
+    cat <<USAGE
+Usage: $0 [--name value | --name=value ...]
+
+  --stage N|name       first stage to run                                 (${stage})
+  --stop-stage N|name  last stage to run                                  (${stop_stage})
+  --corpus NAME        what 'audioroto prepare' calls the corpus; without it
+                       the data directories are expected in --data-dir    (${corpus:-none})
+  --corpus-dir DIR     where the corpus lies                              (${corpus_dir:-none})
+  --choose-splits      tell prepare which splits to make: the sets below  (${choose_splits})
+  --data-dir DIR       data directories, one for each set                 (${data_dir:-data/prepared/${corpus:-CORPUS}})
+  --train-set NAME     set to train on                                    (${train_set})
+  --valid-set NAME     set to validate on                                 (${valid_set})
+  --test-sets "A B"    sets to recognize and score                        (${test_sets})
+  --config "F G"       TOML files, later ones win                         (${config:-defaults})
+  --set KEY=VALUE      one setting, wins over files; may be repeated      (${overrides[*]:-none})
+  --exp-dir DIR        where the model and the results go                 (${exp_dir:-none})
+  --dry-run            print the commands, run nothing
+
+Stages: $(list_stages)
+USAGE
+}
+
+list_stages() {
+    local number listed=()
+    for number in "${!stages[@]}"; do listed+=("$number ${stages[number]}"); done
+    printf '%s' "${listed[0]}"
+    printf ' · %s' "${listed[@]:1}"
+}
+
+die() {
+    printf 'asr.sh: %s\n' "$*" >&2
+    exit 2
+}
+
+parse_options() {
+    local name value
+    while (($#)); do
+        [[ $1 == --* ]] || die "unexpected argument '$1'; options are written --name value"
+        name=${1%%=*}
+        name=${name#--}
+        [[ " ${options[*]} " == *" $name "* ]] || die "unknown option '--$name'; the options are:$(printf ' --%s' "${options[@]}")"
+        case $1 in
+            --help) usage && exit 0 ;;
+            --dry-run | --choose-splits) value=true ;;
+            --help=* | --dry-run=* | --choose-splits=*) die "option '--$name' takes no value" ;;
+            --*=*) value=${1#*=} ;;
+            *)
+                [[ $# -ge 2 && $2 != --* ]] || die "option '--$name' needs a value"
+                value=$2
+                shift
+                ;;
+        esac
+        shift
+        if [[ $name == set ]]; then
+            overrides+=(--set "$value")
+        else
+            printf -v "${name//-/_}" '%s' "$value"
+        fi
+    done
+}
+
+# The number of the stage that is given by name or number.
+number_of() {
+    local number
+    for number in "${!stages[@]}"; do
+        if [[ $1 == "$number" || $1 == "${stages[number]}" ]]; then
+            printf '%s' "$number"
+            return
+        fi
+    done
+    die "unknown stage '$1'; the stages are: $(list_stages)"
+}
+
+# A path as the commands name it: relative to the root when it lies below, so that stamps hold from any current folder.
+name_of() {
+    realpath -ms --relative-base="$root" -- "$1"
+}
+
+parse_options "$@"
+first=$(number_of "$stage")
+last=$(number_of "$stop_stage")
+((first <= last)) || die "--stage $stage comes after --stop-stage $stop_stage"
+[[ -n $exp_dir ]] || die "give --exp-dir DIR, the folder where the model and the results go"
+[[ -n $data_dir || -n $corpus ]] || die "give --corpus NAME to prepare, or --data-dir DIR with data directories in it"
+exp_dir=$(name_of "$exp_dir")
+data_dir=$(name_of "${data_dir:-$root/data/prepared/$corpus}")
+if [[ -n $corpus_dir ]]; then corpus_dir=$(name_of "$corpus_dir"); fi
+configs=()
+configuration=()
+for file in $config; do
+    # Note: a relative name holds from the current folder or else from the root of the checkout.
+    if [[ -e $file ]]; then file=$(name_of "$file"); fi
+    configs+=("$file")
+    configuration+=(--config "$file")
+done
+configuration+=("${overrides[@]}")
+cd -- "$root"
+read -ra test_sets <<<"$test_sets"
+((${#test_sets[@]})) || die "give --test-sets at least one name"
+if [[ -n $corpus && $first -eq 0 ]]; then
+    [[ -n $corpus_dir ]] || die "give --corpus-dir DIR, the folder where the corpus lies (or start at a later --stage)"
+    $dry_run || [[ -d $corpus_dir ]] || die "--corpus-dir $corpus_dir is not a folder; give the one where the corpus lies"
+fi
+train_dir=$data_dir/$train_set
+valid_dir=$data_dir/$valid_set
+test_dirs=("${test_sets[@]/#/$data_dir/}")
+
+# Words as they can be pasted into a shell.
+quote() {
+    local word line=()
+    for word; do
+        if [[ $word =~ ^[A-Za-z0-9_./:=,@%+-]+$ ]]; then line+=("$word"); else line+=("${word@Q}"); fi
+    done
+    printf '%s\n' "${line[*]}"
+}
+
+# Whether the stage is asked for; prints its header.
+begin() {
+    local number
+    number=$(number_of "$1")
+    ((number >= first && number <= last)) || return
+    printf '\n# %s %s\n' "$number" "$1"
+}
+
+# What a step depends on: its command, and the content of its inputs (of folders: names, sizes and times).
+describe() {
+    local path
+    printf 'command: %s' "$(quote "$@")"
+    for path in "${inputs[@]}"; do
+        printf '\n%s: ' "$path"
+        if [[ -d $path ]]; then
+            find "$path/" ! -type d -printf '%P %s %T@\n' | LC_ALL=C sort | sha256sum | cut -c 1-64 | tr -d '\n'
+        elif [[ -e $path ]]; then
+            sha256sum <"$path" | cut -c 1-64 | tr -d '\n'
+        else
+            printf 'none'
+        fi
+    done
+}
+
+# step NAME COMMAND...: run the command, unless its stamp says that it ran on the same `inputs` and left its `outputs`.
+# What it prints is kept in the file `transcript`, if that is set.
+step() {
+    local stamp=$exp_dir/stamps/$1 description path fresh=true
+    shift
+    if [[ -n $transcript ]]; then
+        printf '%s | tee %s\n' "$(quote "$@")" "$(quote "$transcript")"
+    else
+        quote "$@"
+    fi
+    if $dry_run; then return; fi
+
+    description=$(describe "$@")
+    for path in "${outputs[@]}"; do if [[ ! -e $path ]]; then fresh=false; fi; done
+    if $fresh && [[ -e $stamp && $(<"$stamp") == "$description" ]]; then
+        if [[ -n $transcript ]]; then cat -- "$transcript"; fi
+        printf '# up to date\n'
+        return
+    fi
+    # Note: an interrupted step leaves no stamp, not even that of an earlier run with other settings.
+    rm -f -- "$stamp"
+    mkdir -p -- "${stamp%/*}"
+    if [[ -n $transcript ]]; then
+        mkdir -p -- "${transcript%/*}"
+        "$@" | tee -i -- "$transcript"
+    else
+        "$@"
+    fi
+    printf '%s\n' "$description" >"$stamp.part"
+    mv -- "$stamp.part" "$stamp"
+}
+
+# The tables of data directories, one path a line.
+tables_of() {
+    local dir
+    for dir; do printf '%s\n' "$dir"/{wav.scp,segments,text,utt2spk}; done
+}
+
+printf 'cd %s\n. recipes/path.sh\n' "$(quote "$root")"
+# shellcheck source=recipes/path.sh
+if ! $dry_run; then . "$root/recipes/path.sh"; fi
+transcript=
+
+if begin prepare; then
+    if [[ -n $corpus ]]; then
+        splits=()
+        inputs=("$corpus_dir")
+        if $choose_splits; then
+            splits=("$train_set" "$valid_set" "${test_sets[@]}")
+            inputs=("$corpus_dir/$train_set" "$corpus_dir/$valid_set" "${test_sets[@]/#/$corpus_dir/}")
+        fi
+        outputs=("$train_dir/wav.scp" "$valid_dir/wav.scp" "${test_dirs[@]/%//wav.scp}")
+        step prepare audioroto prepare "$corpus" "${splits[@]}" --corpus-dir "$corpus_dir" --out-dir "$data_dir"
+    else
+        printf '# no --corpus: the data directories in %s are used as they are\n' "$data_dir"
+    fi
+fi
+
+if begin validate; then
+    mapfile -t inputs < <(tables_of "$train_dir" "$valid_dir" "${test_dirs[@]}")
+    outputs=()
+    step validate audioroto validate "$train_dir" "$valid_dir" "${test_dirs[@]}"
+fi
+
+if begin tokenizer; then
+    inputs=("$train_dir/text" "${configs[@]}")
+    outputs=("$exp_dir/tokenizer.model")
+    step tokenizer audioroto tokenizer --text "$train_dir" --out "$exp_dir/tokenizer.model" "${configuration[@]}"
+fi
+
+if begin train; then
+    mapfile -t inputs < <(tables_of "$train_dir" "$valid_dir")
+    inputs+=("$exp_dir/tokenizer.model" "${configs[@]}")
+    outputs=("$exp_dir/metrics.jsonl")
+    step train audioroto train --train-dir "$train_dir" --valid-dir "$valid_dir" \
+        --tokenizer "$exp_dir/tokenizer.model" --exp-dir "$exp_dir" "${configuration[@]}"
+fi
+
+if begin average; then
+    # The record of the training run stands for the checkpoints, which may be deleted once they are averaged.
+    inputs=("$exp_dir/metrics.jsonl")
+    outputs=("$exp_dir/model.safetensors")
+    step average audioroto average --exp-dir "$exp_dir" --out "$exp_dir/model.safetensors"
+fi
+
+if begin recognize; then
+    for set in "${test_sets[@]}"; do
+        mapfile -t inputs < <(tables_of "$data_dir/$set")
+        inputs+=("$exp_dir/model.safetensors")
+        outputs=("$exp_dir/recognize/$set/text")
+        step "recognize-$set" audioroto recognize --model "$exp_dir/model.safetensors" --data-dir "$data_dir/$set" \
+            --out-dir "$exp_dir/recognize/$set"
+    done
+fi
+
+if begin score; then
+    for set in "${test_sets[@]}"; do
+        inputs=("$data_dir/$set/text" "$exp_dir/recognize/$set/text")
+        transcript=$exp_dir/recognize/$set/score.txt
+        outputs=("$transcript")
+        step "score-$set" audioroto score "$data_dir/$set/text" "$exp_dir/recognize/$set/text" \
+            --out-dir "$exp_dir/recognize/$set"
+    done
+    transcript=
+
+    # Results for git: the step that writes egs/<corpus>/asr/results/<run>.json from the scored sets belongs here.
+fi
+
+if begin transcribe; then
+    sample=FILE
+    wav_scp=${test_dirs[0]}/wav.scp
+    if [[ -e $wav_scp ]]; then
+        read -r _ sample <"$wav_scp"
+    else
+        printf '# FILE is the first clip of %s\n' "$wav_scp"
+    fi
+    inputs=("$sample" "$exp_dir/model.safetensors")
+    transcript=$exp_dir/transcribe.txt
+    outputs=("$transcript")
+    step transcribe audioroto transcribe "$sample" --model "$exp_dir/model.safetensors"
+fi
+
+if ! $dry_run && ((last >= $(number_of score))); then
+    printf '\n# word error rates, from %s/recognize\n' "$exp_dir"
+    for set in "${test_sets[@]}"; do
+        if [[ -e $exp_dir/recognize/$set/score.txt ]]; then
+            printf '%s: %s\n' "$set" "$(grep -m 1 WER "$exp_dir/recognize/$set/score.txt")"
+        fi
+    done
+fi

@@ -1,0 +1,69 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from audioroto.cli.main import VERBS
+
+
+def audioroto(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "audioroto", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+
+
+def test_help_names_every_verb():
+    shown = audioroto("--help").stdout
+    assert all(f" {verb} " in shown for verb in VERBS)
+
+
+def test_every_verb_file_is_in_the_table(root):
+    files = {path.stem for path in (root / "audioroto" / "cli").glob("*.py")} - {"__init__", "main", "options"}
+    assert files == set(VERBS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["transcribe", "x.wav", "--model", "none.safetensors"], "audioroto: model none.safetensors does not exist"),
+        (["show", "config", "--set", "train.sead=1"], "the nearest is train.seed"),
+        (["average", "--exp-dir", "nowhere", "--out", "m.safetensors"], "holds no checkpoint"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_what_is_refused_is_one_line_and_status_2(arguments, message):
+    done = audioroto(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_debug_shows_the_traceback():
+    assert "Traceback" in audioroto("--debug", "average", "--exp-dir", "no", "--out", "m").stderr
+
+
+def test_transcribe_goes_on_after_a_bad_file(trained, tone_corpus, tmp_path):
+    good = sorted(Path(tone_corpus, "audio").glob("g-*.wav"))[:2]
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"not audio")
+    done = audioroto("transcribe", good[0], bad, good[1], "--model", trained / "model.safetensors")
+    assert done.returncode == 1
+    lines = done.stdout.splitlines()
+    assert [line.partition("\t")[0] for line in lines] == [str(path) for path in good]
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "bad.wav" in done.stderr
+
+
+def test_the_verbs_from_data_to_score(trained, tone_corpus, tmp_path):
+    model = trained / "model.safetensors"
+    done = audioroto(
+        "recognize", "--model", model, "--data-dir", tone_corpus / "valid", "--out-dir", tmp_path, "--device", "cpu"
+    )
+    assert done.returncode == 0, done.stderr
+    done = audioroto("score", tone_corpus / "valid" / "text", tmp_path / "text")
+    assert done.returncode == 0, done.stderr
+    assert "%WER" in done.stdout
+    assert "parameters" in audioroto("show", "model", model).stdout
+    assert "train.seed" in audioroto("show", "config").stdout
+    assert "48" in audioroto("show", "data", tone_corpus / "train").stdout

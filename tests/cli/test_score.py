@@ -1,0 +1,76 @@
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from audioroto.cli.score import score
+from audioroto.errors import UserError
+
+app = typer.Typer()
+app.command()(score)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "ref").mkdir()
+    (tmp_path / "ref" / "text").write_text("a-1 Café, it's 5\na-2 no\nb-1 yes\n", encoding="utf-8")
+    (tmp_path / "ref" / "utt2spk").write_text("a-1 a\na-2 a\nb-1 b\n", encoding="utf-8")
+    (tmp_path / "hyp").write_text("a-1 CAFE IT'S\na-2\n", encoding="utf-8")
+    (tmp_path / "hyp.trn").write_text("cafe it's five (a-1)\nno (a-2)\nyes (b-1)\n", encoding="utf-8")
+    return tmp_path
+
+
+def run(*arguments: object) -> str:
+    done = CliRunner(env={"COLUMNS": "160"}).invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_scores_of_a_data_directory(data: Path) -> None:
+    output = run(data / "ref", data / "hyp")
+    assert "%WER 50.00 [ 2 / 4, 0 ins, 2 del, 0 sub ]\n%SER 66.67 [ 2 / 3 ]" in output
+    assert "Scored 3 sentences, 1 not present in hyp." in output
+    assert "over 2 speakers" in output
+    assert "normalizer: librispeech-v1" in output
+
+
+def test_the_normaliser_is_chosen(data: Path) -> None:
+    spoken = json.loads(run(data / "ref", data / "hyp.trn", "--normalizer", "english-v1", "--json"))
+    assert (spoken["words"]["errors"], spoken["words"]["reference_length"]) == (0, 5)
+    assert spoken["normalizer"] == "english-v1"
+    raw = json.loads(run(data / "ref", data / "hyp.trn", "--normalizer", "none", "--json"))
+    assert raw["words"]["errors"] == 2
+    assert raw["normalizer"] == "none"
+    with pytest.raises(UserError, match="unknown normaliser 'english'"):
+        run(data / "ref", data / "hyp", "--normalizer", "english")
+
+
+def test_two_hypotheses_are_compared(data: Path) -> None:
+    output = run(data / "ref", data / "hyp", data / "hyp.trn", "--out-dir", data / "out")
+    assert "WER of B - WER of A: -25.00 % absolute" in output
+    for name in ("A", "B"):
+        assert (data / "out" / name / "report.html").exists()
+    result = json.loads(run(data / "ref", data / "hyp", data / "hyp.trn", "--json"))
+    assert sorted(result) == ["A", "B", "comparison"]
+    assert result["comparison"]["difference"] == -0.25
+
+
+def test_the_report_goes_into_the_folder(data: Path) -> None:
+    output = run(data / "ref" / "text", data / "hyp", "--out-dir", data / "out")
+    assert output.startswith((data / "out" / "wer.txt").read_text("utf-8"))
+    assert (data / "out" / "per_speaker.tsv").exists()
+
+
+def test_speakers_may_lie_elsewhere(data: Path) -> None:
+    (data / "speakers").write_text("a-1 x\na-2 y\nb-1 z\n", encoding="utf-8")
+    assert "over 3 speakers" in run(data / "ref", data / "hyp", "--utt2spk", data / "speakers")
+    with pytest.raises(UserError, match="nothing does not exist"):
+        run(data / "ref", data / "hyp", "--utt2spk", data / "nothing")
+
+
+def test_an_unknown_utterance_is_refused(data: Path) -> None:
+    (data / "hyp").write_text("a-1 CAFE\nc-1 CAFE\n", encoding="utf-8")
+    with pytest.raises(UserError, match="1 hypotheses have no reference, the first is c-1"):
+        run(data / "ref", data / "hyp")

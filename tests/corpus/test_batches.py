@@ -1,0 +1,42 @@
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audioroto.corpus.batches import iter_batches, make_batches, plan_epoch
+
+durations = st.lists(st.floats(0.1, 40.0), min_size=1, max_size=60)
+
+
+@settings(deadline=None)
+@given(durations, st.floats(1.0, 100.0))
+def test_batches_hold_everything_once_within_the_limit(seconds, batch_seconds):
+    batches = make_batches(seconds, batch_seconds)
+    assert sorted(itertools.chain.from_iterable(batches)) == list(range(len(seconds)))
+    assert all(len(b) == 1 or len(b) * max(seconds[i] for i in b) <= batch_seconds for b in batches)
+
+
+@settings(deadline=None)
+@given(durations, st.integers(0, 3))
+def test_an_epoch_is_a_function_of_seed_and_epoch(seconds, epoch):
+    def plan(seed: int) -> list[tuple[int, ...]]:
+        return [p.indices for p in plan_epoch(seconds, 50.0, seed=seed, epoch=epoch, short_first=False)]
+
+    assert plan(1) == plan(1)
+    assert sorted(itertools.chain.from_iterable(plan(1))) == list(range(len(seconds)))
+
+
+def test_short_first_goes_from_short_to_long():
+    seconds = [float(1 + index % 20) for index in range(100)]
+    plans = plan_epoch(seconds, 40.0, seed=1, epoch=0, short_first=True)
+    means = [sum(seconds[i] for i in plan.indices) / len(plan.indices) for plan in plans]
+    assert all(later > earlier - 3 for earlier, later in itertools.pairwise(means))
+    assert means[0] < 3 < 18 < means[-1]
+
+
+def test_a_run_goes_on_where_it_stopped():
+    seconds = [float(1 + index % 7) for index in range(30)]
+    whole = list(itertools.islice(iter_batches(seconds, 20.0, seed=3, short_first_epochs=1), 25))
+    last = whole[10]
+    rest = iter_batches(seconds, 20.0, seed=3, short_first_epochs=1, epoch=last.epoch, number=last.number + 1)
+    assert list(itertools.islice(rest, 14)) == whole[11:]

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+
+from audioroto.config import Augment
+from audioroto.corpus.batches import BatchPlan
+from audioroto.corpus.datadir import read_datadir
+from audioroto.corpus.loader import SpeechDataset, load_batches, pad_waveforms, utterance_seed
+
+
+@pytest.fixture
+def dataset(tone_corpus):
+    utterances = read_datadir(tone_corpus / "train")
+    return SpeechDataset(utterances, [[3] * (1 + index % 4) for index in range(len(utterances))], 16000, seed=1)
+
+
+def test_a_batch_holds_what_its_plan_names(dataset):
+    batch = dataset[BatchPlan(0, 0, (3, 1))]
+    assert batch.ids == [dataset.utterances[3].id, dataset.utterances[1].id]
+    assert batch.waveform_lengths.tolist() == [round(dataset.utterances[i].seconds * 16000) for i in (3, 1)]
+    assert batch.token_lengths.tolist() == [4, 2]
+    assert batch.tokens.tolist() == [[3, 3, 3, 3], [3, 3, 0, 0]]
+
+
+def test_draws_belong_to_the_utterance_not_to_its_company(dataset):
+    dataset.augment = Augment()
+    alone = dataset[BatchPlan(2, 0, (5,))]
+    together = dataset[BatchPlan(2, 7, (0, 5, 9))]
+    length = int(alone.waveform_lengths)
+    torch.testing.assert_close(together.waveforms[1, :length], alone.waveforms[0], rtol=0, atol=0)
+    assert together.seeds[1] == alone.seeds[0]
+    another_epoch = dataset[BatchPlan(3, 0, (5,))]
+    assert another_epoch.seeds != alone.seeds
+
+
+def test_speeds_change_the_length(dataset):
+    dataset.augment = Augment(speeds=(0.5,), volume_decibels=0.0)
+    batch = dataset[BatchPlan(0, 0, (0,))]
+    assert abs(int(batch.waveform_lengths) - 2 * dataset.utterances[0].seconds * 16000) <= 2
+
+
+def test_workers_give_what_the_process_itself_gives(dataset):
+    dataset.augment = Augment()
+    plans = [BatchPlan(0, number, (number, number + 1)) for number in range(4)]
+    for ours, theirs in zip(load_batches(dataset, plans, 0), load_batches(dataset, plans, 1), strict=True):
+        assert ours.plan == theirs.plan
+        torch.testing.assert_close(ours.waveforms, theirs.waveforms, rtol=0, atol=0)
+
+
+def test_padding_is_silence_behind_the_speech():
+    padded = pad_waveforms([np.ones(2, np.float32), np.ones(4, np.float32)])
+    assert padded.tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
+
+
+def test_seeds_differ_by_seed_epoch_and_utterance():
+    seeds = {utterance_seed(s, e, u) for s in (1, 2) for e in (0, 1) for u in ("a", "b")}
+    assert len(seeds) == 8
+    assert all(0 <= seed < 2**63 for seed in seeds)

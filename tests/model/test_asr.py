@@ -1,0 +1,56 @@
+import torch
+
+from audioroto.model.asr import build_model, count_parameters
+
+
+def test_the_same_seed_gives_the_same_weights_and_spares_the_random_state(tiny_config):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    first = build_model(tiny_config, 10)
+    torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
+    second = build_model(tiny_config, 10)
+    for left, right in zip(first.state_dict().values(), second.state_dict().values(), strict=True):
+        assert torch.equal(left, right)
+    assert count_parameters(first) == sum(p.numel() for p in second.parameters())
+
+
+def test_padding_samples_change_nothing(tiny_config):
+    torch.manual_seed(0)
+    model = build_model(tiny_config, 10).eval()
+    waveforms = 0.1 * torch.randn(2, 9000)
+    lengths = torch.tensor([9000, 5210])
+    log_probs, frame_lengths = model(waveforms, lengths)
+    alone, alone_lengths = model(waveforms[1:, :5210], lengths[1:])
+    assert frame_lengths[1] == alone_lengths[0] == alone.shape[1]
+    assert (log_probs[1, : alone.shape[1]] - alone[0]).abs().max() < 1e-4
+
+
+def test_a_waveform_shorter_than_a_window_has_no_frames(tiny_config):
+    log_probs, lengths = build_model(tiny_config, 10).eval()(torch.zeros(1, 100), torch.tensor([100]))
+    assert lengths.tolist() == [0]
+    assert torch.isfinite(log_probs).all()
+
+
+def test_every_parameter_gets_a_gradient(tiny_config):
+    torch.manual_seed(0)
+    model = build_model(tiny_config, 10)
+    tokens = torch.tensor([[3, 4, 3], [5, 6, 0]])
+    losses = model.loss(
+        0.1 * torch.randn(2, 16000), torch.tensor([16000, 12000]), tokens, torch.tensor([3, 2]), augment_seeds=[1, 2]
+    )
+    losses.total.backward()
+    silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not silent
+
+
+def test_regularization_reaches_dropout_and_spec_augment(tiny_config):
+    torch.manual_seed(0)
+    model = build_model(tiny_config, 10)
+    waveforms, lengths = 0.1 * torch.randn(1, 16000), torch.tensor([16000])
+    model.set_regularization(0.0)
+    quiet = model.encode(waveforms, lengths, augment_seeds=[1])[0]
+    plain = model.eval().encode(waveforms, lengths)[0]
+    torch.testing.assert_close(quiet, plain)
+    model.train().set_regularization(1.0)
+    assert not torch.allclose(model.encode(waveforms, lengths, augment_seeds=[1])[0], plain)

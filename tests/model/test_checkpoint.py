@@ -1,0 +1,52 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from audioroto.errors import UserError
+from audioroto.model.asr import build_model
+from audioroto.model.checkpoint import (
+    Checkpoint,
+    average_weights,
+    describe_environment,
+    load_checkpoint,
+    save_checkpoint,
+)
+from audioroto.text.tokenizer import train_tokenizer
+
+
+@pytest.fixture
+def checkpoint(tiny_config):
+    tokenizer = train_tokenizer(["LOW MID HIGH"], "char", 40)
+    model = build_model(tiny_config, tokenizer.vocab_size)
+    return Checkpoint(model.state_dict(), tiny_config, tokenizer, 7, describe_environment(), {"valid_wer": 1.5})
+
+
+def test_one_file_carries_everything(checkpoint, tmp_path):
+    save_checkpoint(tmp_path / "model.safetensors", checkpoint)
+    loaded = load_checkpoint(tmp_path / "model.safetensors")
+    assert (loaded.config, loaded.step, loaded.notes) == (checkpoint.config, 7, {"valid_wer": 1.5})
+    assert loaded.tokenizer.pieces == checkpoint.tokenizer.pieces
+    assert loaded.environment["torch"] == torch.__version__
+    model = loaded.build()
+    assert not model.training
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, checkpoint.weights[name])
+
+
+def test_damaged_and_foreign_files_are_refused_by_name(checkpoint, tmp_path):
+    whole, cut, foreign = (tmp_path / f"{name}.safetensors" for name in ("whole", "cut", "foreign"))
+    save_checkpoint(whole, checkpoint)
+    cut.write_bytes(whole.read_bytes()[:-1000])
+    save_file({"x": torch.zeros(1)}, foreign)
+    for path, message in [(cut, "cut.*damaged"), (foreign, "foreign.*format"), (tmp_path / "none", "does not exist")]:
+        with pytest.raises(UserError, match=message):
+            load_checkpoint(path)
+
+
+def test_the_average_is_the_mean(checkpoint):
+    zeros = Checkpoint(
+        {k: torch.zeros_like(v) for k, v in checkpoint.weights.items()}, *list(vars(checkpoint).values())[1:]
+    )
+    for name, tensor in average_weights([checkpoint, zeros]).items():
+        torch.testing.assert_close(tensor, checkpoint.weights[name] / 2)
+        assert tensor.dtype == checkpoint.weights[name].dtype

@@ -1,0 +1,149 @@
+import json
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audioroto.errors import UserError
+from audioroto.score.evaluation import Evaluation, compare, evaluate
+from audioroto.score.results import (
+    RunResult,
+    compare_results,
+    format_results,
+    make_test_set_result,
+    read_run,
+    read_runs,
+    recompute_interval,
+    write_run,
+)
+
+REFERENCES = {f"s{number % 3}-{number:02d}": "ONE TWO THREE FOUR"[: 3 + 5 * (number % 4)] for number in range(20)}
+
+
+def make_evaluation(wrong_every: int) -> Evaluation:
+    hypotheses = {
+        name: text.replace("ONE", "WON" if number % wrong_every == 0 else "ONE")
+        for number, (name, text) in enumerate(REFERENCES.items())
+    }
+    return evaluate(REFERENCES, hypotheses, "librispeech-v1", {name: name[:2] for name in REFERENCES})
+
+
+def make_run(run: str = "tiny-1", wrong_every: int = 3, **changes: Any) -> RunResult:
+    known = {
+        "run": run,
+        "corpus": "mini",
+        "train_set": "train",
+        "train_hours": 1.5,
+        "train_minutes": 12.0,
+        "hardware": "2 CPU cores",
+        "parameters": 1_234_567,
+        "command": "bash egs/mini/asr/run.sh | tee log",
+        "commit": "0123abc",
+        "config": ("conf/tiny.toml", "train.max_updates=300"),
+        "normalizer": "librispeech-v1",
+        "date": date(2025, 1, 31),
+        "results": (make_test_set_result(make_evaluation(wrong_every), "test", "ctc_greedy", real_time_factor=0.02),),
+    }
+    return RunResult(**(known | changes))
+
+
+def test_a_run_reads_back_equal(tmp_path: Path) -> None:
+    run = make_run(notes="The first.")
+    path = write_run(tmp_path / "results", run)
+    assert path == tmp_path / "results" / "tiny-1.json"
+    assert read_run(path) == run
+    assert read_runs(tmp_path / "results") == [run]
+    lines = path.read_text("utf-8").splitlines()
+    assert sum(line.startswith('        "words": [') and line.endswith("],") for line in lines) == 1
+
+
+def test_intervals_and_paired_tests_come_from_the_json_alone(tmp_path: Path) -> None:
+    first, second = (read_run(write_run(tmp_path, make_run(f"run-{n}", n))).results[0] for n in (3, 5))
+    evaluations = make_evaluation(3), make_evaluation(5)
+    comparison = compare_results(first, second)
+    assert comparison == compare(*evaluations)
+    assert comparison.difference < 0
+    interval = recompute_interval(first)
+    assert (interval.low, interval.high) == (first.wer_low, first.wer_high)
+    others = {f"x-{name}": text for name, text in REFERENCES.items()}
+    other = make_test_set_result(evaluate(others, others, "librispeech-v1"), "test", "ctc_greedy")
+    with pytest.raises(UserError, match="not of the same reference utterances"):
+        compare_results(first, other)
+
+
+def test_counts_per_utterance_are_kept_in_order_of_id() -> None:
+    evaluation = make_evaluation(3)
+    utterances = make_test_set_result(evaluation, "test", "ctc_greedy").utterances
+    ids = sorted(REFERENCES)
+    assert utterances.words == tuple(len(REFERENCES[name].split()) for name in ids)
+    assert utterances.errors == tuple(evaluation.words[name].errors for name in ids)
+    assert utterances.speakers == tuple(int(name[1]) for name in ids)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (["parameters"], "many", "parameters: Input should be a valid integer"),
+        (["colour"], "blue", "colour: Extra inputs are not permitted"),
+        (["commit"], None, "commit: Input should be a valid string"),
+        (["results", 0, "wer"], 0.5, "results.0: Value error, wer is 0.5, but"),
+        (["results", 0, "words"], 7, "results.0: Value error, words is 7, but utterances.words sum to"),
+        (["results", 0, "deletions"], 7, "results.0: Value error, there are 14 errors, but utterances.errors sum to 7"),
+        (["results", 0, "sentences"], 7, "results.0: Value error, sentences is 7, but"),
+        (["results", 0, "utterances", "errors", 0], -1, "results.0.utterances.errors.0: Input should be greater"),
+        (["results"], [], "results: Tuple should have at least 1 item"),
+        (["run"], "other", "run: is 'other', but the file is called tiny-1.json"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_name_and_key(tmp_path: Path, keys: list, value: Any, message: str) -> None:
+    path = write_run(tmp_path, make_run())
+    table = json.loads(path.read_text("utf-8"))
+    place = table
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    path.write_text(json.dumps(table), encoding="utf-8")
+    with pytest.raises(UserError) as refused:
+        read_run(path)
+    assert str(refused.value).startswith(f"{path}: {message}")
+
+
+def test_a_missing_key_and_broken_json_are_refused(tmp_path: Path) -> None:
+    path = write_run(tmp_path, make_run())
+    table = json.loads(path.read_text("utf-8"))
+    del table["hardware"]
+    path.write_text(json.dumps(table), encoding="utf-8")
+    with pytest.raises(UserError, match=r"tiny-1\.json: hardware: Field required"):
+        read_run(path)
+    path.write_text("{", encoding="utf-8")
+    with pytest.raises(UserError, match=r"tiny-1\.json: JSON: Invalid JSON"):
+        read_run(path)
+    with pytest.raises(UserError, match=r"holds no <run>\.json"):
+        read_runs(tmp_path / "empty")
+
+
+def test_a_test_set_without_words_has_no_result() -> None:
+    with pytest.raises(UserError, match="test set hush has no reference words"):
+        make_test_set_result(evaluate({"u": ""}, {"u": ""}, "librispeech-v1"), "hush", "ctc_greedy")
+
+
+def test_the_table_is_sorted_by_test_set_and_error_rate() -> None:
+    runs = [
+        make_run("bad", 2, notes="Too  short\na run."),
+        make_run("good", 7),
+        make_run("other", 1, results=(make_test_set_result(make_evaluation(1), "another", "ctc_beam", "4-gram"),)),
+    ]
+    page = format_results(runs)
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith(("| test |", "| another |"))]
+    assert [(row[0], row[-1]) for row in rows] == [("| another", "other |"), ("| test", "good |"), ("| test", "bad |")]
+    assert rows[0][8:10] == ["ctc_beam", "4-gram"]
+    assert rows[1][1:3] == ["**6.00**", rows[1][2]]
+    assert rows[1][8:-1] == ["ctc_greedy", "none", "0.020", "librispeech-v1", "1.2 M", "train", "1.50", "12.0"]
+    assert page.startswith("# Results: mini\n")
+    assert (
+        "| bad | `bash egs/mini/asr/run.sh \\| tee log` | `conf/tiny.toml` `train.max_updates=300` | 0123abc "
+        "| 2025-01-31 | 2 CPU cores |" in page
+    )
+    assert "**bad**: Too  short\na run." in page
+    assert "**good**" not in page

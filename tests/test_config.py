@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import pytest
+
+from audioroto.config import Config, iter_settings, load_config, save_config
+from audioroto.errors import UserError
+
+
+def test_later_files_and_overrides_win(tmp_path):
+    (tmp_path / "a.toml").write_text("[train]\nseed = 2\nmax_updates = 7\n")
+    (tmp_path / "b.toml").write_text("[train]\nseed = 3\n")
+    config = load_config([tmp_path / "a.toml", tmp_path / "b.toml"], ["train.batch_seconds=9", "text.units=char"])
+    assert (config.train.seed, config.train.max_updates) == (3, 7)
+    assert (config.train.batch_seconds, config.text.units) == (9.0, "char")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.sead=3", "nearest is train.seed"),
+        ("trian.seed=3", "unknown key trian; the nearest is train"),
+        ("train.seed", "section.key=value"),
+        ("encoder.kernel_size=4", "try 5"),
+        ("encoder.width=250", "try width = 256"),
+        ("text.units=syllables", "text.units"),
+        ("train.max_updates=0", "train.max_updates"),
+    ],
+)
+def test_what_is_wrong_is_refused_with_the_next_step(override, message):
+    with pytest.raises(UserError, match=message):
+        load_config([], [override])
+
+
+def test_settings_that_belong_together_may_come_one_by_one():
+    config = load_config([], ["encoder.num_heads=3", "encoder.width=192"])
+    assert config.encoder.width == 192
+
+
+def test_an_unknown_key_names_its_file(tmp_path):
+    (tmp_path / "bad.toml").write_text("[encoder]\nwitdh = 4\n")
+    with pytest.raises(UserError, match=r"bad\.toml: unknown key encoder\.witdh; the nearest is encoder\.width"):
+        load_config([tmp_path / "bad.toml"])
+
+
+@pytest.mark.parametrize("content", ["[train\n", "\xff"])
+def test_a_broken_file_is_named(tmp_path, content):
+    path = tmp_path / "broken.toml"
+    path.write_text(content, encoding="latin-1")
+    with pytest.raises(UserError, match=r"broken\.toml"):
+        load_config([path])
+    with pytest.raises(UserError, match="does not exist"):
+        load_config([tmp_path / "absent.toml"])
+
+
+def test_the_resolved_configuration_reads_back_equal(tmp_path):
+    config = load_config([], ["train.seed=5", "augment.speeds=[1.0]"])
+    save_config(config, tmp_path / "config.toml")
+    assert load_config([tmp_path / "config.toml"]) == config
+
+
+def test_every_setting_says_what_it_means():
+    assert all(meaning for _, _, meaning in iter_settings(Config()))
+
+
+SHIPPED = [
+    *Path(__file__).parents[1].glob("recipes/conf/*.toml"),
+    *Path(__file__).parents[1].glob("egs/*/*/conf/*.toml"),
+]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_every_shipped_configuration_is_valid(path):
+    load_config([path])
