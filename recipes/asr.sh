@@ -7,11 +7,14 @@ trap 'printf "\nasr.sh: interrupted; the same command goes on from here\n" >&2; 
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 stages=(prepare validate tokenizer train average recognize score transcribe)
-options=(stage stop-stage corpus corpus-dir choose-splits data-dir train-set valid-set test-sets config set exp-dir
+options=(stage stop-stage front run notes corpus corpus-dir choose-splits data-dir train-set valid-set test-sets config set exp-dir
     dry-run help)
 
 stage=prepare
 stop_stage=transcribe
+front="bash recipes/asr.sh"
+run=
+notes=
 corpus=
 corpus_dir=
 choose_splits=false
@@ -41,6 +44,9 @@ Usage: $0 [--name value | --name=value ...]
   --config "F G"       TOML files, later ones win                         (${config:-defaults})
   --set KEY=VALUE      one setting, wins over files; may be repeated      (${overrides[*]:-none})
   --exp-dir DIR        where the model and the results go                 (${exp_dir:-none})
+  --run NAME           keep the scores in results/NAME.json beside --exp-dir
+                       and make RESULTS.md anew                           (${run:-no})
+  --notes TEXT         what a reader of these results should know         (${notes:-none})
   --dry-run            print the commands, run nothing
 
 Stages: $(list_stages)
@@ -270,7 +276,18 @@ if begin score; then
     done
     transcript=
 
-    # Results for git: the step that writes egs/<corpus>/asr/results/<run>.json from the scored sets belongs here.
+    if [[ -n $run ]]; then
+        results_dir=$(dirname -- "$exp_dir")/results
+        inputs=("$exp_dir/model.safetensors" "${test_sets[@]/#/$exp_dir/recognize/}")
+        outputs=("$results_dir/$run.json")
+        step record audioroto record --run "$run" --corpus "${corpus:-${data_dir##*/}}" --train-set "$train_set" \
+            --model "$exp_dir/model.safetensors" --data-dir "$data_dir" --recognize-dir "$exp_dir/recognize" \
+            "${test_sets[@]/#/--test-set=}" --results-dir "$results_dir" --command "$front" --notes "$notes" \
+            "${configuration[@]}"
+        inputs=("$results_dir")
+        outputs=("${results_dir%/*}/RESULTS.md")
+        step results audioroto results "$results_dir" --out "${results_dir%/*}/RESULTS.md"
+    fi
 fi
 
 if begin transcribe; then

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from audioroto.corpus.datadir import read_table
 from audioroto.errors import UserError
-from audioroto.model.checkpoint import load_checkpoint
 from audioroto.score.evaluation import evaluate
 from audioroto.score.results import RunResult, TestSetResult, make_test_set_result, write_run
 from audioroto.text.normalize import normalize
@@ -31,6 +30,8 @@ def record_run(
 
     Hours, minutes, hardware and commit come from the model file. Raises UserError when a test set was not recognized.
     """
+    from audioroto.model.checkpoint import load_checkpoint
+
     checkpoint = load_checkpoint(model)
     normalizer = checkpoint.config.text.normalizer
     results = [

@@ -6,6 +6,7 @@ set -euo pipefail
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 
 exec bash "$root/recipes/asr.sh" \
+    --front "bash egs/librispeech/asr/run.sh ${*@Q}" \
     --corpus librispeech \
     --corpus-dir "${AUDIOROTO_SPEECH:+$AUDIOROTO_SPEECH/LibriSpeech}" \
     --choose-splits \

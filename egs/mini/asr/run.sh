@@ -5,6 +5,7 @@ set -euo pipefail
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 
 exec bash "$root/recipes/asr.sh" \
+    --front "bash egs/mini/asr/run.sh ${*@Q}" \
     --corpus mini \
     --corpus-dir "$root/data/mini" \
     --config recipes/conf/tiny.toml \
