@@ -1,9 +1,12 @@
 """Self-attention with rotary positions."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from audioroto.nn.rotation import apply_rotary
+
+MOST_KEYS_OF_PLAIN_PRODUCT = 1024
 
 
 class Attention(nn.Module):
@@ -25,5 +28,17 @@ class Attention(nn.Module):
             for part in self.project_in(frames).chunk(3, dim=-1)
         )
         queries, keys = apply_rotary(queries, *rotary), apply_rotary(keys, *rotary)
-        attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=allowed)
+        attended = attend(queries, keys, values, allowed)
         return self.project_out(attended.transpose(1, 2).flatten(2))  # (B, T, D)
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor) -> Tensor:
+    """Scaled dot-product attention, (B, H, T, K), where `allowed` (broadcast to (B, H, T, T)) is True.
+
+    Training on a CPU takes the plain product of matrices while a row of scores is short: backward through torch's
+    fused kernel is three times as slow there, and the scores of utterances fit into memory.
+    """
+    if torch.is_grad_enabled() and queries.device.type == "cpu" and keys.shape[2] <= MOST_KEYS_OF_PLAIN_PRODUCT:
+        scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)  # (B, H, T, T)
+        return scores.masked_fill(~allowed, -torch.inf).softmax(dim=-1) @ values
+    return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=allowed)
