@@ -7,7 +7,7 @@ trap 'printf "\nasr.sh: interrupted; the same command goes on from here\n" >&2; 
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 stages=(prepare validate tokenizer train average recognize score transcribe)
-options=(stage stop-stage front run notes corpus corpus-dir choose-splits data-dir train-set valid-set test-sets config set exp-dir
+options=(stage stop-stage front run notes restart corpus corpus-dir choose-splits data-dir train-set valid-set test-sets config set exp-dir
     dry-run help)
 
 stage=prepare
@@ -15,6 +15,7 @@ stop_stage=transcribe
 front="bash recipes/asr.sh"
 run=
 notes=
+restart=false
 corpus=
 corpus_dir=
 choose_splits=false
@@ -47,6 +48,8 @@ Usage: $0 [--name value | --name=value ...]
   --run NAME           keep the scores in results/NAME.json beside --exp-dir
                        and make RESULTS.md anew                           (${run:-no})
   --notes TEXT         what a reader of these results should know         (${notes:-none})
+  --restart            train afresh where a run with other settings or data
+                       lies in --exp-dir                                  (${restart})
   --dry-run            print the commands, run nothing
 
 Stages: $(list_stages)
@@ -74,8 +77,8 @@ parse_options() {
         [[ " ${options[*]} " == *" $name "* ]] || die "unknown option '--$name'; the options are:$(printf ' --%s' "${options[@]}")"
         case $1 in
             --help) usage && exit 0 ;;
-            --dry-run | --choose-splits) value=true ;;
-            --help=* | --dry-run=* | --choose-splits=*) die "option '--$name' takes no value" ;;
+            --dry-run | --choose-splits | --restart) value=true ;;
+            --help=* | --dry-run=* | --choose-splits=* | --restart=*) die "option '--$name' takes no value" ;;
             --*=*) value=${1#*=} ;;
             *)
                 [[ $# -ge 2 && $2 != --* ]] || die "option '--$name' needs a value"
@@ -245,6 +248,7 @@ if begin train; then
     mapfile -t inputs < <(tables_of "$train_dir" "$valid_dir")
     inputs+=("$exp_dir/tokenizer.model" "${configs[@]}")
     outputs=("$exp_dir/metrics.jsonl")
+    if $restart && ! $dry_run; then rm -f -- "$exp_dir/resume.safetensors" "$exp_dir/checkpoints"/*; fi
     step train audioroto train --train-dir "$train_dir" --valid-dir "$valid_dir" \
         --tokenizer "$exp_dir/tokenizer.model" --exp-dir "$exp_dir" "${configuration[@]}"
 fi

@@ -17,7 +17,7 @@ class ConvolutionModule(nn.Module):
         # Note: a one-dimensional convolution wants channels before frames; as a two-dimensional one in channels-last
         # layout it takes (B, T, D) as it lies in memory, eight times as fast on a CPU.
         depthwise = nn.Conv2d(width, width, (kernel_size, 1), padding=(kernel_size // 2, 0), groups=width)
-        self.depthwise = depthwise.to(memory_format=torch.channels_last)
+        self.depthwise = depthwise.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.norm = nn.LayerNorm(width)
         self.project_out = nn.Linear(width, width)
 

@@ -32,7 +32,7 @@ class Subsampling(nn.Module):
             num_mels = (num_mels + 1) // 2
         self.project = nn.Linear(channels * num_mels, width)
         self.norm = nn.LayerNorm(width)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, features: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, T, F), zero at padding, and lengths → frames (B, ⌈T/factor⌉, D) and their lengths."""

@@ -1,5 +1,6 @@
 """Which utterances a run trains on, and why the others are left out."""
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,14 @@ def select_utterances(utterances: list[Utterance], tokenizer: Tokenizer, config:
             kept.append(utterance)
             tokens.append(labels)
     return Selection(kept, tokens, dropped)
+
+
+def fingerprint(selection: Selection, tokenizer: Tokenizer) -> str:
+    """A hash of what a run learns from: the tokenizer, and each utterance with its duration and tokens."""
+    digest = hashlib.sha256(tokenizer.model)
+    for utterance, tokens in zip(selection.utterances, selection.tokens, strict=True):
+        digest.update(f"{utterance.id} {utterance.seconds} {tokens}\n".encode())
+    return digest.hexdigest()
 
 
 def report_dropped(selection: Selection, path: str | Path) -> str:

@@ -28,22 +28,29 @@ class Progress:
 
 
 def save_state(
-    path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, config: Config
+    path: str | Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    config: Config,
+    inputs: str,
 ) -> None:
-    """Write weights, optimizer moments and progress to `path`."""
+    """Write weights, optimizer moments and progress to `path`; `inputs` is a fingerprint of what is trained on."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{key}.{name}"] = value
-    metadata = {"progress": json.dumps(asdict(progress)), "config": config.model_dump_json()}
+    metadata = {"progress": json.dumps(asdict(progress)), "config": config.model_dump_json(), "inputs": inputs}
     with atomic_path(path) as temporary:
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
 
 
-def load_state(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer, config: Config) -> Progress:
+def load_state(
+    path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer, config: Config, inputs: str
+) -> Progress:
     """Put weights and moments back and return the progress.
 
-    Raises UserError when the file is damaged or was written under another configuration.
+    Raises UserError when the file is damaged, or was written under another configuration or for other `inputs`.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -52,6 +59,10 @@ def load_state(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimi
     except (SafetensorError, OSError) as error:
         raise UserError(f"training state {path} is damaged ({error}); remove it to start the run afresh") from None
     _refuse_other_settings(path, json.loads(metadata["config"]), config)
+    if metadata["inputs"] != inputs:
+        raise UserError(
+            f"{path} belongs to a run on other training data or another tokenizer. Give another --exp-dir, or --restart"
+        )
     model.load_state_dict(_strip(tensors, "model."))
     for name, parameter in model.named_parameters():
         moments = {

@@ -23,7 +23,7 @@ from audioroto.text.tokenizer import Tokenizer
 from audioroto.train.interrupt import note_stop_signals
 from audioroto.train.metrics import MetricsLog, draw_curves, read_metrics
 from audioroto.train.optimizer import learning_rate, make_optimizer
-from audioroto.train.selection import report_dropped, select_utterances
+from audioroto.train.selection import fingerprint, report_dropped, select_utterances
 from audioroto.train.state import Progress as RunProgress
 from audioroto.train.state import load_state, save_state
 from audioroto.train.statistics import measure_statistics
@@ -93,6 +93,7 @@ class Trainer:
         self.dtype = choose_precision(config.train.precision, self.device)
         self.tokenizer = Tokenizer.load(tokenizer_path)
         selection = select_utterances(read_datadir(train_dir), self.tokenizer, config)
+        self.inputs = fingerprint(selection, self.tokenizer)
         dropped = report_dropped(selection, self.experiment.folder / "dropped.tsv")
         self.train_set = SpeechDataset(
             selection.utterances,
@@ -119,7 +120,7 @@ class Trainer:
     def resume(self, restart: bool) -> None:
         """Load the state that an interrupted run left; without one, or with `restart`, measure statistics and begin."""
         if self.experiment.state.exists() and not restart:
-            self.progress = load_state(self.experiment.state, self.model, self.optimizer, self.config)
+            self.progress = load_state(self.experiment.state, self.model, self.optimizer, self.config, self.inputs)
             self.console.print(f"resumed at update {self.progress.update} of {self.config.train.max_updates}")
         else:
             save_config(self.config, self.experiment.folder / "config.toml")
@@ -217,7 +218,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the state to resume from."""
-        save_state(self.experiment.state, self.model, self.optimizer, self.progress, self.config)
+        save_state(self.experiment.state, self.model, self.optimizer, self.progress, self.config, self.inputs)
 
     def _keep_if_best(self, found: Validation) -> None:
         entry = {"update": self.progress.update, "wer": found.words.rate, "loss": found.loss}

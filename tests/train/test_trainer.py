@@ -11,6 +11,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from audioroto.config import Config, save_config
+from audioroto.corpus.datadir import read_datadir, write_datadir
 from audioroto.errors import UserError
 from audioroto.model.checkpoint import load_checkpoint
 from audioroto.train.metrics import read_metrics
@@ -85,6 +86,15 @@ def test_other_settings_are_refused_unless_restarted(tiny_config, tone_corpus, t
     with pytest.raises(UserError, match=r"train\.batch_seconds was 8\.0, is 4\.0"):
         run(other, tone_corpus, trained, tmp_path)
     run(other, tone_corpus, trained, tmp_path, restart=True)
+
+
+def test_other_training_data_is_refused(tiny_config, tone_corpus, trained, tmp_path):
+    config = change(tiny_config, max_updates=2, valid_every_updates=2)
+    run(config, tone_corpus, trained, tmp_path / "exp")
+    write_datadir(tmp_path / "train", read_datadir(tone_corpus / "train")[1:])
+    (tmp_path / "valid").symlink_to(tone_corpus / "valid")
+    with pytest.raises(UserError, match="other training data"):
+        run(config, tmp_path, trained, tmp_path / "exp")
 
 
 def test_a_truncated_state_is_named(tiny_config, tone_corpus, trained, tmp_path):
