@@ -7,7 +7,7 @@ import typer
 
 from audioroto.cli.options import ConfigFiles, Overrides
 
-app = typer.Typer(help="Show a configuration, a model or a data directory.", no_args_is_help=True)
+app = typer.Typer(help="Show a configuration, a model, a data directory or a recording.", no_args_is_help=True)
 
 
 @app.command()
@@ -73,3 +73,17 @@ def data(data_dirs: Annotated[list[Path], typer.Argument(help="Data directories.
             str(data_dir), str(summary.utterances), f"{summary.hours:.2f}", str(summary.speakers), str(summary.words)
         )
     Console().print(table)
+
+
+@app.command()
+def audio(
+    file: Annotated[Path, typer.Argument(help="Audio file.")],
+    out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("audio.png"),
+) -> None:
+    """A picture of a recording: waveform and mel spectrogram."""
+    from audioroto.audio.load import load_audio
+    from audioroto.audio.picture import draw_audio
+
+    samples, rate = load_audio(file)
+    draw_audio(samples, rate, out, file.name)
+    print(f"{out}: {len(samples) / rate:.2f} s at {rate} samples per second")
