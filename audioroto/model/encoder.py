@@ -1,33 +1,64 @@
 """The encoder: features in, one vector for each 40 or 80 ms out."""
 
-import torch
+from typing import Literal
+
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audioroto.nn.attention import Attention
+from audioroto.nn.attention import HybridAttention
+from audioroto.nn.bias import Bias
 from audioroto.nn.branch import Branch
 from audioroto.nn.convolution import ConvolutionModule
 from audioroto.nn.feedforward import FeedForward
 from audioroto.nn.masks import valid_frames
-from audioroto.nn.rotation import rotary_angles, rotary_frequencies
+from audioroto.nn.merge import Merge
+from audioroto.nn.plan import AttentionPlan, AttentionPlanner
+from audioroto.nn.rotation import rotary_frequencies
 from audioroto.nn.subsampling import Subsampling
+
+Coupling = Literal["sequential", "parallel", "attention", "convolution"]
 
 
 class Block(nn.Module):
-    """Feed-forward, attention, convolution, feed-forward, each a residual branch that is normalised where it begins."""
+    """Feed-forward, what looks sideways, feed-forward; each a residual branch that is normalised where it begins.
 
-    def __init__(self, width: int, num_heads: int, feedforward_width: int, kernel_size: int, dropout: float) -> None:
+    `coupling` says what looks sideways: attention, then convolution (`sequential`, Conformer, arXiv 2005.08100), both
+    merged into one branch (`parallel`, E-Branchformer, arXiv 2210.00077), or one of them alone.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        feedforward_width: int,
+        kernel_size: int,
+        dropout: float,
+        coupling: Coupling = "sequential",
+        qk_norm: bool = False,
+        rotate_values: bool = False,
+    ) -> None:
         super().__init__()
+        self.coupling = coupling
         self.feedforward_in = Branch(FeedForward(width, feedforward_width), width, dropout)
-        self.attention = Branch(Attention(width, num_heads), width, dropout)
-        self.convolution = Branch(ConvolutionModule(width, kernel_size), width, dropout)
+        attention = HybridAttention(width, num_heads, qk_norm=qk_norm, rotate_values=rotate_values)
+        convolution = ConvolutionModule(width, kernel_size)
+        if coupling == "parallel":
+            self.merge = Branch(Merge(attention, convolution, width, kernel_size), width, dropout)
+        if coupling in ("sequential", "attention"):
+            self.attention = Branch(attention, width, dropout)
+        if coupling in ("sequential", "convolution"):
+            self.convolution = Branch(convolution, width, dropout)
         self.feedforward_out = Branch(FeedForward(width, feedforward_width), width, dropout)
 
-    def forward(self, frames: Tensor, valid: Tensor, allowed: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-        """Frames (B, T, D) → (B, T, D)."""
+    def forward(self, frames: Tensor, valid: Tensor, plan: AttentionPlan, rotation: Tensor | None = None) -> Tensor:
+        """Frames (B, T, D) → (B, T, D); `rotation` (H, K, K) turns queries and keys of this block."""
         frames = self.feedforward_in(frames)
-        frames = self.attention(frames, allowed, rotary)
-        frames = self.convolution(frames, valid)
+        if self.coupling == "parallel":
+            frames = self.merge(frames, valid, plan, rotation)
+        if self.coupling in ("sequential", "attention"):
+            frames = self.attention(frames, plan, rotation)
+        if self.coupling in ("sequential", "convolution"):
+            frames = self.convolution(frames, valid)
         return self.feedforward_out(frames)
 
 
@@ -51,11 +82,21 @@ class Encoder(nn.Module):
         dropout: float,
         subsampling: int,
         subsampling_channels: int,
+        coupling: Coupling = "sequential",
+        local_heads: int = 0,
+        window_frames: int = 32,
+        global_keys: int = 512,
+        bias: Bias = "none",
+        qk_norm: bool = False,
     ) -> None:
         super().__init__()
         self.subsampling = Subsampling(num_mels, width, subsampling_channels, subsampling)
         self.blocks = nn.ModuleList(
-            Block(width, num_heads, feedforward_width, kernel_size, dropout) for _ in range(num_blocks)
+            Block(width, num_heads, feedforward_width, kernel_size, dropout, coupling, qk_norm)
+            for _ in range(num_blocks)
+        )
+        self.planner = AttentionPlanner(
+            num_heads, local_heads=local_heads, window_frames=window_frames, global_keys=global_keys, bias=bias
         )
         self.norm = nn.LayerNorm(width)
         self.register_buffer("frequencies", rotary_frequencies(width // num_heads), persistent=False)
@@ -66,10 +107,7 @@ class Encoder(nn.Module):
             features = functional.pad(features, (0, 0, 0, 1))
         frames, lengths = self.subsampling(features, frame_lengths)  # (B, T', D)
         valid = valid_frames(lengths, frames.shape[1])  # (B, T')
-        # Note: an utterance without frames may attend to padding, or its softmax would be 0/0 and its gradient NaN.
-        allowed = (valid | (lengths == 0)[:, None])[:, None, None, :]  # (B, 1, 1, T')
-        with torch.autocast(features.device.type, enabled=False):
-            rotary = rotary_angles(frames.shape[1], self.frequencies)
+        plan = self.planner(lengths, frames.shape[1], self.frequencies)
         for block in self.blocks:
-            frames = block(frames, valid, allowed, rotary)
+            frames = block(frames, valid, plan)
         return self.norm(frames), lengths
