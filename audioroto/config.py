@@ -54,6 +54,21 @@ class Encoder(Section):
     dropout: float = Field(
         0.1, ge=0.0, lt=1.0, description="probability that a channel of a branch is dropped for an utterance"
     )
+    coupling: Literal["sequential", "parallel", "attention", "convolution"] = Field(
+        "sequential",
+        description="attention then convolution (Conformer), both merged (E-Branchformer), or one of them alone",
+    )
+    local_heads: int = Field(0, ge=0, description="heads that see only frames within ± window_frames; the rest see all")
+    window_frames: int = Field(32, ge=1, description="reach of the local heads, in encoder frames to each side")
+    global_keys: int = Field(512, ge=1, description="most keys of a global head; longer utterances are pooled to them")
+    pooled_share: float = Field(
+        0.0, ge=0.0, le=1.0, description="share of training batches in which global heads are pooled to half their keys"
+    )
+    qk_norm: bool = Field(False, description="normalise queries and keys, with a learned gain for each channel")
+    bias: Literal["none", "buckets", "dynamic"] = Field("none", description="relative position bias beside rotary")
+    checkpoint_blocks: bool = Field(
+        False, description="recompute each block's activations in the backward pass: less memory, more time"
+    )
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> Self:
@@ -62,8 +77,61 @@ class Encoder(Section):
                 f"width {self.width} must be num_heads {self.num_heads} times an even head width; "
                 f"try width = {self.num_heads * 64}"
             )
+        if self.local_heads > self.num_heads:
+            raise ValueError(f"local_heads {self.local_heads} must be at most num_heads {self.num_heads}")
         if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size {self.kernel_size} must be odd; try {self.kernel_size + 1}")
+        return self
+
+
+class Position(Section):
+    """Rotary positions: how the frequencies are spaced, and whether their base moves."""
+
+    rotary: bool = Field(True, description="turn queries and keys by their positions; false: no position at all")
+    spacing: Literal["standard", "endpoint"] = Field(
+        "standard", description="frequencies base^(−2i/K) (standard), or from 1 to exactly 1/base (endpoint)"
+    )
+    base: float = Field(10000.0, gt=1.0, description="rotary base, at the start if it moves")
+    mode: Literal["fixed", "loss", "learned", "learned_frequencies"] = Field(
+        "fixed", description="the base stays, answers to the training loss, is learned, or each head's frequencies are"
+    )
+    probe_every_updates: int = Field(50, ge=1, description="mode loss: updates between probes of a batch")
+    probe_factor: float = Field(1.25, gt=1.0, description="mode loss: the base is tried divided and multiplied by this")
+    probe_threshold: float = Field(1e-3, ge=0.0, description="mode loss: share of the loss that a move must gain")
+    min_base: float = Field(10.0, gt=1.0, description="mode loss: smallest base")
+    max_base: float = Field(1e6, gt=1.0, description="mode loss: largest base")
+
+    @model_validator(mode="after")
+    def _modes_fit(self) -> Self:
+        if not self.min_base <= self.base <= self.max_base:
+            raise ValueError(f"base {self.base} must lie between min_base {self.min_base} and max_base {self.max_base}")
+        if not self.rotary and self.mode != "fixed":
+            raise ValueError(f"mode {self.mode} needs rotary = true")
+        return self
+
+
+class Rotation(Section):
+    """The combined rotation of queries and keys before rotary: Givens rotations times a learned orthogonal one."""
+
+    planes: Literal["none", "butterfly", "tournament"] = Field("none", description="how Givens planes pair channels")
+    rounds: int = Field(0, ge=0, description="rounds of Givens planes; 0: all there are")
+    orthogonal: Literal["none", "cayley", "exponential"] = Field(
+        "none", description="map of the learned rotation R; none: without R"
+    )
+    share: Literal["none", "heads", "layers"] = Field("none", description="what one rotation is tied across")
+    values: bool = Field(False, description="turn values as well")
+
+    @property
+    def on(self) -> bool:
+        """Whether there is a rotation at all."""
+        return self.planes != "none" or self.orthogonal != "none"
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        if self.values and not self.on:
+            raise ValueError("values = true needs planes or orthogonal")
+        if self.rounds and self.planes == "none":
+            raise ValueError("rounds needs planes = 'butterfly' or 'tournament'")
         return self
 
 
@@ -125,8 +193,23 @@ class Config(Section):
     features: Features = Features()
     text: Text = Text()
     encoder: Encoder = Encoder()
+    position: Position = Position()
+    rotation: Rotation = Rotation()
     augment: Augment = Augment()
     train: Train = Train()
+
+    @model_validator(mode="after")
+    def _rotation_fits_the_heads(self) -> Self:
+        head_width = self.encoder.width // self.encoder.num_heads
+        if self.rotation.planes == "butterfly" and head_width & (head_width - 1):
+            raise ValueError(
+                f"rotation.planes butterfly needs a head width that is a power of two, not {head_width}; "
+                "try rotation.planes = 'tournament'"
+            )
+        rounds = {"butterfly": head_width.bit_length() - 1, "tournament": head_width - 1, "none": 0}
+        if self.rotation.rounds > rounds[self.rotation.planes]:
+            raise ValueError(f"rotation.rounds is at most {rounds[self.rotation.planes]} for heads {head_width} wide")
+        return self
 
 
 def load_config(paths: Iterable[str | Path] = (), overrides: Iterable[str] = ()) -> Config:

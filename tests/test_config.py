@@ -71,3 +71,20 @@ SHIPPED = [
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_every_shipped_configuration_is_valid(path):
     load_config([path])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["encoder.local_heads=9"], "at most num_heads"),
+        (["position.rotary=false", "position.mode=loss"], "needs rotary"),
+        (["position.base=5.0"], "between min_base"),
+        (["rotation.values=true"], "needs planes or orthogonal"),
+        (["rotation.rounds=2"], "needs planes"),
+        (["rotation.planes=butterfly", "rotation.rounds=9"], "at most 6"),
+        (["rotation.planes=butterfly", "encoder.width=192"], "power of two"),
+    ],
+)
+def test_contradictions_are_refused(overrides, message):
+    with pytest.raises(UserError, match=message):
+        load_config([], overrides)

@@ -27,23 +27,12 @@ class AsrModel(nn.Module):
 
     def __init__(self, config: Config, vocab_size: int) -> None:
         super().__init__()
-        features, encoder = config.features, config.encoder
         self.augment = config.augment
         self.strength = 1.0  # share of SpecAugment in force; see `set_regularization`
-        self.fbank = Fbank(features.sample_rate, features.num_mels)
-        self.normalization = GlobalNormalization(features.num_mels)
-        self.encoder = Encoder(
-            num_mels=features.num_mels,
-            width=encoder.width,
-            num_blocks=encoder.num_blocks,
-            num_heads=encoder.num_heads,
-            feedforward_width=encoder.feedforward_width,
-            kernel_size=encoder.kernel_size,
-            dropout=encoder.dropout,
-            subsampling=encoder.subsampling,
-            subsampling_channels=encoder.subsampling_channels,
-        )
-        self.ctc = CtcHead(encoder.width, vocab_size)
+        self.fbank = Fbank(config.features.sample_rate, config.features.num_mels)
+        self.normalization = GlobalNormalization(config.features.num_mels)
+        self.encoder = Encoder(config.features.num_mels, config.encoder, config.position, config.rotation)
+        self.ctc = CtcHead(config.encoder.width, vocab_size)
 
     def encode(
         self, waveforms: Tensor, waveform_lengths: Tensor, augment_seeds: list[int] | None = None

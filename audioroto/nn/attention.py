@@ -1,44 +1,109 @@
-"""Self-attention with rotary positions."""
+"""Self-attention over frames: some heads see what is near, the others everything."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from audioroto.nn.plan import AttentionPlan, Blocks
 from audioroto.nn.rotation import apply_rotary
 
-MOST_KEYS_OF_PLAIN_PRODUCT = 1024
+EPSILON = 1e-6  # a query or key of zeros stays zero
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention over frames; positions enter as rotations of queries and keys."""
+class HybridAttention(nn.Module):
+    """Multi-head self-attention; the plan of the forward says which heads are local and which are global.
 
-    def __init__(self, width: int, num_heads: int) -> None:
+    In this order: project, normalise queries and keys (`qk_norm`: root mean square of each head, with a learned gain a
+    channel), turn them by the combined rotation, average the keys and values of global heads over blocks if the
+    utterance is long, turn queries and keys by their rotary angles (a block's by that of its centre), attend. Keys are
+    averaged before rotary, because a mean of rotated keys cancels its fast pairs of channels. The outputs of all heads
+    meet in one projection.
+    """
+
+    def __init__(self, width: int, num_heads: int, *, qk_norm: bool = False, rotate_values: bool = False) -> None:
         super().__init__()
         self.num_heads = num_heads
+        self.rotate_values = rotate_values
         self.project_in = nn.Linear(width, 3 * width, bias=False)
         self.project_out = nn.Linear(width, width, bias=False)
+        self.gains = nn.Parameter(torch.ones(2 * width)) if qk_norm else None  # flat: not a matrix to decay
 
-    def forward(self, frames: Tensor, allowed: Tensor, rotary: tuple[Tensor, Tensor]) -> Tensor:
-        """Frames (B, T, D) → (B, T, D).
+    def forward(self, frames: Tensor, plan: AttentionPlan, rotation: Tensor | None = None) -> Tensor:
+        """Frames (B, T, D) → (B, T, D); `rotation` (H, K, K) turns queries and keys, and values if so built."""
+        parts = self.project_in(frames).unflatten(-1, (3, self.num_heads, -1))  # (B, T, 3, H, K)
+        # Heads first: with one copy here, every product below takes its operands as they lie in memory.
+        matched, values = parts.permute(2, 3, 0, 1, 4).contiguous().split((2, 1))  # (2, H, B, T, K), (1, H, B, T, K)
+        matched, values = self._normalize_and_rotate(matched, values[0], rotation)
+        turned = matched if plan.rotary is None else apply_rotary(matched, *plan.rotary)
+        local, everywhere = slice(plan.num_windowed), slice(plan.num_windowed, None)
+        attended = []
+        if plan.window_bias is not None:
+            attended.append(_attend_windows(turned[:, local], values[local], plan.window_bias))
+        if plan.frame_bias is not None:
+            queries, keys = turned[:, everywhere]
+            attended.append(attend(queries, keys, values[everywhere], plan.frame_bias))
+        if plan.blocks is not None:
+            queries, keys = turned[0, everywhere], matched[1, everywhere]
+            attended.append(_attend_blocks(queries, keys, values[everywhere], plan.blocks))
+        joined = torch.cat(attended)  # (H, B, T, K)
+        return self.project_out(joined.permute(1, 2, 0, 3).flatten(2))  # (B, T, D)
 
-        `allowed` broadcasts to (B, H, T, T), True = may attend; `rotary` is what `rotary_angles` gave for T frames.
-        """
-        queries, keys, values = (
-            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, H, T, K)
-            for part in self.project_in(frames).chunk(3, dim=-1)
-        )
-        queries, keys = apply_rotary(queries, *rotary), apply_rotary(keys, *rotary)
-        attended = attend(queries, keys, values, allowed)
-        return self.project_out(attended.transpose(1, 2).flatten(2))  # (B, T, D)
+    def _normalize_and_rotate(self, matched: Tensor, values: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor]:
+        if rotation is not None and self.rotate_values:
+            values = _turn(values, rotation)
+        if self.gains is not None:
+            # On a CPU a third of the time of `functional.rms_norm`, which is in float32 throughout.
+            power = matched.float().square().mean(-1, keepdim=True)  # (2, H, B, T, 1)
+            matched = matched * (power + EPSILON).rsqrt().to(matched.dtype)
+            # The gains go into the rows of the rotation: a product with small matrices costs less than one with gains,
+            # whose gradient is a sum over all frames.
+            gains = self.gains.view(2, self.num_heads, -1)  # (2, H, K)
+            rotation = torch.diag_embed(gains) if rotation is None else gains.unsqueeze(-1) * rotation  # (2, H, K, K)
+        return matched if rotation is None else _turn(matched, rotation), values
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor) -> Tensor:
-    """Scaled dot-product attention, (B, H, T, K), where `allowed` (broadcast to (B, H, T, T)) is True.
+def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """softmax(queries · keysᵀ / √K + bias) · values for queries (H, B, T, K) and keys, values (H, B, S, K).
 
-    Training on a CPU takes the plain product of matrices while a row of scores is short: backward through torch's
-    fused kernel is three times as slow there, and the scores of utterances fit into memory.
+    `bias` broadcasts to (H, B, T, S). On a GPU, in inference and in float32 this is `scaled_dot_product_attention`: its
+    fused kernels, or its plain products where the bias needs a gradient. In bfloat16 training on a CPU the backward of
+    that kernel costs 2 to 3 times as much as the plain products written out here.
     """
-    if torch.is_grad_enabled() and queries.device.type == "cpu" and keys.shape[2] <= MOST_KEYS_OF_PLAIN_PRODUCT:
-        scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)  # (B, H, T, T)
-        return scores.masked_fill(~allowed, -torch.inf).softmax(dim=-1) @ values
-    return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=allowed)
+    if not (torch.is_grad_enabled() and queries.dtype == torch.bfloat16 and queries.device.type == "cpu"):
+        return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
+    with torch.autocast("cpu", enabled=False):  # it would carry the softmax out in float32 and cast twice
+        scores = (queries * queries.shape[-1] ** -0.5) @ keys.mT  # (H, B, T, S)
+        return (scores + bias).softmax(-1) @ values
+
+
+def _turn(heads: Tensor, matrices: Tensor) -> Tensor:
+    """Heads (…, H, B, T, K) times matrices (H, K, K) or (…, H, K, K)."""
+    return (heads.flatten(-3, -2) @ matrices).view(heads.shape)
+
+
+def _attend_windows(matched: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """Each window of W queries attends to its own frames and those of the windows before and after: (H, B, T, K)."""
+    window, (_, batch_size, num_frames, _) = bias.shape[-2], values.shape
+    parts = functional.pad(torch.cat((matched, values[None])), (0, 0, 0, -num_frames % window))  # (3, H, B, NW, K)
+    parts = parts.unflatten(3, (-1, window)).flatten(2, 3)  # (3, H, B·N, W, K)
+    # Note: the windows of all utterances stand in one row, so that an utterance's first and last window have those of
+    # its neighbours beside them; `bias` hides them.
+    around = functional.pad(parts[1:], (0, 0, 0, 0, 1, 1))  # (2, H, 1 + B·N + 1, W, K)
+    keys, values = torch.cat((around[:, :, :-2], around[:, :, 1:-1], around[:, :, 2:]), dim=3)  # (H, B·N, 3W, K)
+    attended = attend(parts[0], keys, values, bias)  # (H, B·N, W, K)
+    return attended.flatten(1, 2).unflatten(1, (batch_size, -1))[:, :, :num_frames]  # (H, B, T, K)
+
+
+def _attend_blocks(queries: Tensor, keys: Tensor, values: Tensor, blocks: Blocks) -> Tensor:
+    """Queries at frames attend to the means of keys and values over blocks: (H, B, T, K)."""
+    batch_size, num_blocks = blocks.weights.shape[:2]
+    both = torch.stack((keys, values)).permute(2, 3, 0, 1, 4)  # (B, T, 2, H, K)
+    sums = torch.zeros(batch_size * (num_blocks + 1), *both.shape[2:], device=both.device)
+    # In float32 whatever the model computes in: a block of an hour-long recording has a hundred frames.
+    sums = sums.index_add(0, blocks.rows, both.flatten(0, 1).float())  # (B·(G+1), 2, H, K)
+    means = sums.unflatten(0, (batch_size, -1))[:, :num_blocks] * blocks.weights[..., None, None]  # (B, G, 2, H, K)
+    keys, values = means.to(values.dtype).permute(2, 3, 0, 1, 4)  # (H, B, G, K)
+    if blocks.rotary is not None:
+        keys = apply_rotary(keys, *blocks.rotary)
+    attended = attend(queries, keys, values, blocks.bias)  # (H, B, T, K)
+    return attended if blocks.seen is None else attended * blocks.seen

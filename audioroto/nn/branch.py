@@ -22,7 +22,7 @@ class Branch(nn.Module):
         self.dropout = dropout
         self.strength = 1.0  # share of the dropout in force; training lets it grow
 
-    def forward(self, frames: Tensor, *context: Tensor | tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, frames: Tensor, *context: object) -> Tensor:
         """Frames (B, T, D) → (B, T, D); `context` is handed to the layer after the normalised frames."""
         scale: Tensor = self.scale
         rate = self.dropout * self.strength

@@ -36,7 +36,7 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
 
 
 def draw_curves(metrics: list[dict[str, Any]], path: str | Path, title: str) -> None:
-    """Loss, validation WER, learning rate and gradient norm over updates, as one PNG."""
+    """Loss, validation WER, learning rate (or the rotary base, where it moves) and gradient norm, as one PNG."""
     from matplotlib.figure import Figure
 
     train = [line for line in metrics if "train_loss" in line]
@@ -51,8 +51,13 @@ def draw_curves(metrics: list[dict[str, Any]], path: str | Path, title: str) -> 
     _plot(wer, valid, "valid_cer", "CER", marker="o")
     wer.set(title="validation error rates, greedy", ylabel="%")
     wer.set_ylim(0, 105)
-    _plot(rate, train, "learning_rate", "learning rate")
-    rate.set(title="learning rate", xlabel="updates")
+    moving = [line for line in train if "rotary_base" in line]
+    if moving:
+        _plot(rate, moving, "rotary_base", "rotary base")
+        rate.set(title="rotary base", xlabel="updates", yscale="log")
+    else:
+        _plot(rate, train, "learning_rate", "learning rate")
+        rate.set(title="learning rate", xlabel="updates")
     _plot(norm, train, "gradient_norm", "gradient norm")
     norm.set(title="gradient norm before clipping", xlabel="updates", yscale="log")
     for axes in (loss, wer, rate, norm):

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor
 
 from audioroto.config import Config, save_config
 from audioroto.corpus.batches import iter_batches
@@ -20,6 +21,7 @@ from audioroto.model.asr import build_model, count_parameters
 from audioroto.model.checkpoint import Checkpoint, describe_environment, save_checkpoint
 from audioroto.model.device import choose_device, choose_precision
 from audioroto.text.tokenizer import Tokenizer
+from audioroto.train.base_control import follow_loss
 from audioroto.train.interrupt import note_stop_signals
 from audioroto.train.metrics import MetricsLog, draw_curves, read_metrics
 from audioroto.train.optimizer import learning_rate, make_optimizer
@@ -106,6 +108,7 @@ class Trainer:
         self.validator = open_validation_set(valid_dir, self.tokenizer, config)
         self.model = build_model(config, self.tokenizer.vocab_size).to(self.device)
         self.optimizer = make_optimizer(self.model, config.train.weight_decay)
+        self.base_controller = follow_loss(self.model, config.position)
         self.progress = RunProgress()
         self.num_bad_updates = 0
         console.print(
@@ -158,16 +161,7 @@ class Trainer:
         self.model.set_regularization(strength if self.config.augment.start_update else 1.0)
         # Dropout is keyed by seed and update alone, so that a resumed run draws what the uninterrupted one would.
         torch.manual_seed(settings.seed * 1_000_003 + progress.update)
-        num_tokens = int(batch.token_lengths.sum())
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            losses = self.model.loss(
-                batch.waveforms.to(self.device),
-                batch.waveform_lengths.to(self.device),
-                batch.tokens.to(self.device),
-                batch.token_lengths.to(self.device),
-                augment_seeds=batch.seeds,
-            )
-        loss = losses.total / num_tokens
+        loss = self._compute_loss(batch)
         loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm))
         if math.isfinite(norm) and math.isfinite(loss.item()):
@@ -180,6 +174,8 @@ class Trainer:
         progress.epoch, progress.number = batch.plan.epoch, batch.plan.number + 1
         seconds = int(batch.waveform_lengths.sum()) / self.config.features.sample_rate
         progress.audio_seconds += seconds
+        if self.base_controller:
+            self.base_controller.step(progress.update, lambda: self._compute_loss(batch).item())
         if progress.update % settings.log_every_updates == 0:
             self.metrics.append(
                 update=progress.update,
@@ -187,6 +183,7 @@ class Trainer:
                 train_loss=round(loss.item(), 5),
                 learning_rate=rate,
                 gradient_norm=round(norm, 5),
+                **self._describe_base(),
                 audio_seconds=round(progress.audio_seconds, 1),
                 wall_seconds=round(progress.wall_seconds, 2),
             )
@@ -219,6 +216,23 @@ class Trainer:
     def save(self) -> None:
         """Write the state to resume from."""
         save_state(self.experiment.state, self.model, self.optimizer, self.progress, self.config, self.inputs)
+
+    def _compute_loss(self, batch: Batch) -> Tensor:
+        """The loss of a batch in nats a token, with its graph where gradients are on."""
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            losses = self.model.loss(
+                batch.waveforms.to(self.device),
+                batch.waveform_lengths.to(self.device),
+                batch.tokens.to(self.device),
+                batch.token_lengths.to(self.device),
+                augment_seeds=batch.seeds,
+            )
+        return losses.total / int(batch.token_lengths.sum())
+
+    def _describe_base(self) -> dict[str, float]:
+        """The rotary base for metrics.jsonl, where there is one that moves."""
+        base = self.model.encoder.rotary_base
+        return {} if base is None or base.mode == "fixed" else {"rotary_base": round(base.base, 3)}
 
     def _keep_if_best(self, found: Validation) -> None:
         entry = {"update": self.progress.update, "wer": found.words.rate, "loss": found.loss}

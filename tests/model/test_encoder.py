@@ -1,47 +1,150 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from audioroto.config import Encoder as EncoderSettings
+from audioroto.config import Position, Rotation
 from audioroto.model.encoder import Encoder
 
+SMALL = {"subsampling": 4, "subsampling_channels": 4, "width": 32, "num_heads": 4, "feedforward_width": 48}
 
-@settings(max_examples=20)
-@given(
-    lengths=st.lists(st.integers(1, 90), min_size=2, max_size=4),
-    subsampling=st.sampled_from([4, 8]),
-    num_blocks=st.integers(1, 3),
-    kernel_size=st.sampled_from([1, 3, 15]),
-    seed=st.integers(0, 100),
-)
-def test_an_utterance_alone_gives_what_it_gives_padded(lengths, subsampling, num_blocks, kernel_size, seed):
-    torch.manual_seed(seed)
-    encoder = Encoder(
-        num_mels=20,
-        width=32,
-        num_blocks=num_blocks,
-        num_heads=2,
-        feedforward_width=48,
-        kernel_size=kernel_size,
-        dropout=0.1,
-        subsampling=subsampling,
-        subsampling_channels=4,
-    ).eval()
+
+def make_encoder(position: Position | None = None, rotation: Rotation | None = None, **choices: object) -> Encoder:
+    torch.manual_seed(0)
+    chosen = EncoderSettings.model_validate(SMALL | {"num_blocks": 2, "kernel_size": 5} | choices)
+    return Encoder(20, chosen, position or Position(), rotation or Rotation())
+
+
+def pad(lengths: list[int]) -> torch.Tensor:
     features = torch.zeros(len(lengths), max(lengths), 20)
     for row, length in zip(features, lengths, strict=True):
-        row[:length] = torch.randn(length, 20)
-    frames, frame_lengths = encoder(features, torch.tensor(lengths))
-    for index, length in enumerate(lengths):
-        alone, alone_lengths = encoder(features[index : index + 1, :length], torch.tensor([length]))
-        assert alone_lengths.item() == frame_lengths[index].item() == alone.shape[1]
-        assert (frames[index, : alone.shape[1]] - alone[0]).abs().max() < 1e-4
+        row[:length] = torch.randn(length, 20, generator=torch.Generator().manual_seed(length))
+    return features
+
+
+def wake(encoder: Encoder) -> Encoder:
+    """Move every parameter that starts at zero, so that nothing is invisible to a test."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in encoder.parameters():
+            if not parameter.any():
+                parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
+    return encoder.eval()
+
+
+ROTATIONS = st.builds(
+    Rotation,
+    planes=st.sampled_from(["none", "butterfly", "tournament"]),
+    orthogonal=st.sampled_from(["none", "cayley", "exponential"]),
+    share=st.sampled_from(["none", "heads", "layers"]),
+)
+
+
+@settings(max_examples=60)
+@given(
+    lengths=st.lists(st.integers(1, 150), min_size=2, max_size=4),
+    choices=st.fixed_dictionaries(
+        {
+            "subsampling": st.sampled_from([4, 8]),
+            "kernel_size": st.sampled_from([1, 3, 15]),
+            "coupling": st.sampled_from(["sequential", "parallel", "attention", "convolution"]),
+            "local_heads": st.integers(0, 4),
+            "window_frames": st.sampled_from([1, 3, 8]),
+            "global_keys": st.sampled_from([2, 5, 64]),
+            "qk_norm": st.booleans(),
+            "bias": st.sampled_from(["none", "buckets", "dynamic"]),
+        }
+    ),
+    mode=st.sampled_from(["fixed", "loss", "learned", "learned_frequencies"]),
+    spacing=st.sampled_from(["standard", "endpoint"]),
+    rotary=st.booleans(),
+    rotation=ROTATIONS,
+    values=st.booleans(),
+)
+def test_an_utterance_alone_gives_what_it_gives_padded(lengths, choices, mode, spacing, rotary, rotation, values):
+    assume(rotary or mode == "fixed")
+    assume(rotation.on or not values)
+    position = Position(rotary=rotary, mode=mode, spacing=spacing)
+    encoder = wake(make_encoder(position, rotation.model_copy(update={"values": values}), **choices))
+    features = pad(lengths)
+    with torch.no_grad():
+        frames, frame_lengths = encoder(features, torch.tensor(lengths))
+        for index, length in enumerate(lengths):
+            alone, alone_lengths = encoder(features[index : index + 1, :length], torch.tensor([length]))
+            assert alone_lengths.item() == frame_lengths[index].item() == alone.shape[1]
+            assert (frames[index, : alone.shape[1]] - alone[0]).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("lengths", [[0], [0, 30]])
-def test_an_utterance_without_frames_harms_nobody(lengths):
-    torch.manual_seed(0)
-    encoder = Encoder(20, 32, 1, 2, 48, 5, 0.0, 4, 4)
+@pytest.mark.parametrize("choices", [{}, {"local_heads": 2, "window_frames": 2, "global_keys": 3, "bias": "dynamic"}])
+def test_an_utterance_without_frames_harms_nobody(lengths, choices):
+    encoder = make_encoder(**choices)
     frames, frame_lengths = encoder(torch.zeros(len(lengths), max(lengths), 20), torch.tensor(lengths))
     frames.sum().backward()
     assert frame_lengths[0] == 0
-    assert all(torch.isfinite(parameter.grad).all() for parameter in encoder.parameters())
+    assert all(torch.isfinite(p.grad).all() for p in encoder.parameters() if p.grad is not None)
+
+
+ALL_ON = {
+    "position": Position(mode="learned_frequencies"),
+    "rotation": Rotation(planes="butterfly", orthogonal="cayley", values=True),
+    "qk_norm": True,
+    "bias": "dynamic",
+    "local_heads": 2,
+    "window_frames": 4,
+    "global_keys": 8,
+    "coupling": "parallel",
+}
+
+
+def test_checkpointed_blocks_have_the_same_gradients():
+    features, lengths = pad([90, 70]), torch.tensor([90, 70])
+    gradients = []
+    for checkpointed in (False, True):
+        encoder = make_encoder(**ALL_ON, checkpoint_blocks=checkpointed, dropout=0.3).train()
+        torch.manual_seed(3)
+        encoder(features, lengths)[0].square().sum().backward()
+        gradients.append({name: parameter.grad for name, parameter in encoder.named_parameters()})
+    for name, expected in gradients[0].items():
+        torch.testing.assert_close(gradients[1][name], expected)
+
+
+def test_every_parameter_of_every_component_gets_a_gradient():
+    encoder = wake(make_encoder(**ALL_ON)).train()
+    encoder(pad([90, 70]), torch.tensor([90, 70]))[0].square().sum().backward()
+    silent = [name for name, p in encoder.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not silent
+
+
+def test_folding_changes_nothing():
+    encoder = wake(make_encoder(**ALL_ON))
+    features, lengths = pad([90, 70]), torch.tensor([90, 70])
+    before = encoder(features, lengths)[0]
+    encoder.fold()
+    torch.testing.assert_close(encoder(features, lengths)[0], before)
+    assert not any("rotation" in name for name, _ in encoder.named_parameters())
+
+
+def test_rotations_are_composed_once_a_forward(monkeypatch):
+    encoder = make_encoder(rotation=Rotation(planes="butterfly"), num_blocks=3)
+    calls = []
+    compose = encoder.rotation.rotation.matrix
+    monkeypatch.setattr(encoder.rotation.rotation, "matrix", lambda: calls.append(1) or compose())
+    encoder(pad([40]), torch.tensor([40]))
+    assert calls == [1]
+
+
+def test_some_training_batches_are_pooled():
+    encoder = make_encoder(pooled_share=1.0)
+    features, lengths = pad([90]), torch.tensor([90])
+    torch.manual_seed(0)
+    pooled = encoder.train()(features, lengths)[0]
+    plain = encoder.eval()(features, lengths)[0]
+    assert not torch.allclose(pooled, plain)
+    encoder.pooled_share = 0.0
+    encoder.train()
+    for block in encoder.blocks:
+        for branch in block.children():
+            branch.dropout = 0.0
+    torch.testing.assert_close(encoder(features, lengths)[0], plain)
