@@ -180,10 +180,13 @@ class Trainer:
         seconds = int(batch.waveform_lengths.sum()) / self.config.features.sample_rate
         progress.audio_seconds += seconds
         if progress.update % settings.log_every_updates == 0:
+            num_terms = num_tokens + len(batch.ids)  # the decoder says the end of each utterance too
+            attention = None if losses.attention is None else losses.attention.item() / num_terms
             self.metrics.append(
                 update=progress.update,
                 epoch=progress.epoch,
                 train_loss=round(loss.item(), 5),
+                **_name_losses("train", losses.ctc.item() / num_tokens, attention),
                 learning_rate=rate,
                 gradient_norm=round(norm, 5),
                 audio_seconds=round(progress.audio_seconds, 1),
@@ -199,6 +202,7 @@ class Trainer:
         self.metrics.append(
             update=progress.update,
             valid_loss=round(found.loss, 5),
+            **_name_losses("valid", found.ctc_loss, found.attention_loss),
             valid_wer=round(wer, 4),
             valid_cer=round(cer, 4),
             audio_seconds=round(progress.audio_seconds, 1),
@@ -276,3 +280,10 @@ class Trainer:
             console=self.console,
             disable=not self.console.is_terminal,
         )
+
+
+def _name_losses(split: str, ctc: float, attention: float | None) -> dict[str, float]:
+    """The parts of the loss for metrics.jsonl; nothing where CTC is all of it."""
+    if attention is None:
+        return {}
+    return {f"{split}_ctc_loss": round(ctc, 5), f"{split}_attention_loss": round(attention, 5)}
