@@ -68,7 +68,7 @@ def align_tokens(log_probs: np.ndarray, tokens: Sequence[int], blank: int = 0) -
 def align_hypothesis(hypothesis: Hypothesis, log_probs: np.ndarray, blank: int = 0) -> Hypothesis:
     """The hypothesis with the frames of its tokens and with their confidences, from log-probabilities (T, V).
 
-    A token's confidence is its greatest probability in its frames. More tokens than the frames allow, which only a
+    A token's confidence is its mean probability in its frames. More tokens than the frames allow, which only a
     search without CTC can say, are spread evenly over the audio with confidence 0.
     """
     alignment = align_tokens(log_probs, hypothesis.tokens, blank)
@@ -85,5 +85,5 @@ def align_hypothesis(hypothesis: Hypothesis, log_probs: np.ndarray, blank: int =
         hypothesis,
         frames=alignment.frames,
         end_frames=alignment.end_frames,
-        confidences=tuple(float(np.exp(log_probs[start:end, token].max())) for token, start, end in spans),
+        confidences=tuple(float(np.exp(log_probs[start:end, token]).mean()) for token, start, end in spans),
     )
