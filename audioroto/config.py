@@ -135,6 +135,26 @@ class Rotation(Section):
         return self
 
 
+class Decoder(Section):
+    """The attention decoder, as wide as the encoder: blocks of attention to tokens, to frames, feed-forward."""
+
+    num_blocks: int = Field(0, ge=0, description="blocks; 0: no decoder, CTC alone")
+    num_heads: int = Field(4, ge=1, description="attention heads")
+    feedforward_width: int = Field(1024, ge=1, description="hidden width of the feed-forward")
+    dropout: float = Field(
+        0.1, ge=0.0, lt=1.0, description="probability that a channel of a branch is dropped for an utterance"
+    )
+
+
+class Loss(Section):
+    """What training minimises where there is a decoder; without one it is the CTC loss."""
+
+    ctc_weight: float = Field(0.3, gt=0.0, lt=1.0, description="share of the CTC loss; the rest is the decoder's")
+    label_smoothing: float = Field(
+        0.1, ge=0.0, lt=1.0, description="share of the decoder's target that is spread evenly over the vocabulary"
+    )
+
+
 class Augment(Section):
     """What training does to the speech before it hears it; every draw is keyed by (seed, epoch, utterance)."""
 
@@ -187,6 +207,22 @@ class Train(Section):
     num_workers: int = Field(1, ge=0, description="processes that load and perturb audio; 0: in the training process")
 
 
+class Search(Section):
+    """How texts are searched for and weighed; `audioroto tune` finds the weights on a validation set."""
+
+    beam_size: int = Field(64, ge=1, description="ctc_beam: beginnings of texts kept after each frame")
+    beam_threshold: float = Field(
+        10.0, gt=0.0, description="ctc_beam: beginnings worse than the best by more are dropped, in nats"
+    )
+    num_best: int = Field(10, ge=1, description="ctc_beam: texts that rescoring gets to choose from")
+    lm_weight: float = Field(0.5, ge=0.0, description="weight of the n-gram's log-probability")
+    word_bonus: float = Field(0.5, description="added to the score for each word when there is an n-gram, in nats")
+    open_vocabulary: bool = Field(False, description="with an n-gram: also say words that it does not know")
+    gate_decibels: float = Field(
+        -60.0, ge=-200.0, le=0.0, description="audio without 25 ms this loud (dB of full scale) says nothing; −200: off"
+    )
+
+
 class Config(Section):
     """The whole configuration: one section a room."""
 
@@ -195,8 +231,20 @@ class Config(Section):
     encoder: Encoder = Encoder()
     position: Position = Position()
     rotation: Rotation = Rotation()
+    decoder: Decoder = Decoder()
+    loss: Loss = Loss()
     augment: Augment = Augment()
     train: Train = Train()
+    search: Search = Search()
+
+    @model_validator(mode="after")
+    def _rooms_fit(self) -> Self:
+        if self.decoder.num_blocks and self.encoder.width % self.decoder.num_heads:
+            raise ValueError(
+                f"encoder.width {self.encoder.width} must be a multiple of decoder.num_heads {self.decoder.num_heads}; "
+                f"try decoder.num_heads = {self.encoder.num_heads}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _rotation_fits_the_heads(self) -> Self:
@@ -297,8 +345,11 @@ def _explain(problem: Any) -> str:
     if problem["type"] == "extra_forbidden":
         nearest = difflib.get_close_matches(where, _known_keys(), n=1, cutoff=0.0)
         return f"unknown key {where}; the nearest is {nearest[0]}"
-    return f"{where}: {problem['msg'].removeprefix('Value error, ')}" + (
-        f" (got {problem['input']!r})" if not isinstance(problem["input"], dict | BaseModel) else ""
+    prefix = f"{where}: " if where else ""  # what concerns two sections has no place of its own
+    return (
+        prefix
+        + problem["msg"].removeprefix("Value error, ")
+        + (f" (got {problem['input']!r})" if not isinstance(problem["input"], dict | BaseModel) else "")
     )
 
 

@@ -7,7 +7,7 @@ trap 'printf "\nasr.sh: interrupted; the same command goes on from here\n" >&2; 
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 stages=(prepare validate tokenizer train average recognize score transcribe)
-options=(stage stop-stage front run notes restart corpus corpus-dir choose-splits data-dir train-set valid-set test-sets config set exp-dir
+options=(stage stop-stage front run notes restart corpus corpus-dir choose-splits data-dir train-set valid-set test-sets modes config set exp-dir
     dry-run help)
 
 stage=prepare
@@ -23,6 +23,7 @@ data_dir=
 train_set=train
 valid_set=valid
 test_sets=test
+modes=ctc_greedy
 config=
 overrides=()
 exp_dir=
@@ -42,6 +43,7 @@ Usage: $0 [--name value | --name=value ...]
   --train-set NAME     set to train on                                    (${train_set})
   --valid-set NAME     set to validate on                                 (${valid_set})
   --test-sets "A B"    sets to recognize and score                        (${test_sets})
+  --modes "A B"        searches to recognize with                         (${modes})
   --config "F G"       TOML files, later ones win                         (${config:-defaults})
   --set KEY=VALUE      one setting, wins over files; may be repeated      (${overrides[*]:-none})
   --exp-dir DIR        where the model and the results go                 (${exp_dir:-none})
@@ -133,6 +135,8 @@ configuration+=("${overrides[@]}")
 cd -- "$root"
 read -ra test_sets <<<"$test_sets"
 ((${#test_sets[@]})) || die "give --test-sets at least one name"
+read -ra modes <<<"${modes//,/ }"
+((${#modes[@]})) || die "give --modes at least one name, for example ctc_greedy"
 if [[ -n $corpus && $first -eq 0 ]]; then
     [[ -n $corpus_dir ]] || die "give --corpus-dir DIR, the folder where the corpus lies (or start at a later --stage)"
     $dry_run || [[ -d $corpus_dir ]] || die "--corpus-dir $corpus_dir is not a folder; give the one where the corpus lies"
@@ -264,19 +268,22 @@ if begin recognize; then
     for set in "${test_sets[@]}"; do
         mapfile -t inputs < <(tables_of "$data_dir/$set")
         inputs+=("$exp_dir/model.safetensors")
-        outputs=("$exp_dir/recognize/$set/text")
+        outputs=("${modes[@]/#/$exp_dir/recognize/$set/}")
+        outputs=("${outputs[@]/%//text}")
         step "recognize-$set" audioroto recognize --model "$exp_dir/model.safetensors" --data-dir "$data_dir/$set" \
-            --out-dir "$exp_dir/recognize/$set"
+            --out-dir "$exp_dir/recognize/$set" --modes "$(IFS=, && printf '%s' "${modes[*]}")"
     done
 fi
 
 if begin score; then
     for set in "${test_sets[@]}"; do
-        inputs=("$data_dir/$set/text" "$exp_dir/recognize/$set/text")
-        transcript=$exp_dir/recognize/$set/score.txt
-        outputs=("$transcript")
-        step "score-$set" audioroto score "$data_dir/$set/text" "$exp_dir/recognize/$set/text" \
-            --out-dir "$exp_dir/recognize/$set"
+        for mode in "${modes[@]}"; do
+            recognized=$exp_dir/recognize/$set/$mode
+            inputs=("$data_dir/$set/text" "$recognized/text")
+            transcript=$recognized/score.txt
+            outputs=("$transcript")
+            step "score-$set-$mode" audioroto score "$data_dir/$set/text" "$recognized/text" --out-dir "$recognized"
+        done
     done
     transcript=
 
@@ -311,8 +318,11 @@ fi
 if ! $dry_run && ((last >= $(number_of score))); then
     printf '\n# word error rates, from %s/recognize\n' "$exp_dir"
     for set in "${test_sets[@]}"; do
-        if [[ -e $exp_dir/recognize/$set/score.txt ]]; then
-            printf '%s: %s\n' "$set" "$(grep -m 1 WER "$exp_dir/recognize/$set/score.txt")"
-        fi
+        for mode in "${modes[@]}"; do
+            transcript=$exp_dir/recognize/$set/$mode/score.txt
+            if [[ -e $transcript ]]; then
+                printf '%s %s: %s\n' "$set" "$mode" "$(grep -m 1 WER "$transcript")"
+            fi
+        done
     done
 fi

@@ -24,6 +24,7 @@ def test_later_files_and_overrides_win(tmp_path):
         ("encoder.width=250", "try width = 256"),
         ("text.units=syllables", "text.units"),
         ("train.max_updates=0", "train.max_updates"),
+        ("loss.ctc_weight=1.0", "loss.ctc_weight"),
     ],
 )
 def test_what_is_wrong_is_refused_with_the_next_step(override, message):
@@ -34,6 +35,12 @@ def test_what_is_wrong_is_refused_with_the_next_step(override, message):
 def test_settings_that_belong_together_may_come_one_by_one():
     config = load_config([], ["encoder.num_heads=3", "encoder.width=192"])
     assert config.encoder.width == 192
+
+
+def test_the_decoder_has_to_fit_the_encoder():
+    load_config([], ["decoder.num_heads=3"])  # there is none
+    with pytest.raises(UserError, match=r": encoder\.width 256 must be .* try decoder\.num_heads = 4$"):
+        load_config([], ["decoder.num_heads=3", "decoder.num_blocks=2"])
 
 
 def test_an_unknown_key_names_its_file(tmp_path):

@@ -27,7 +27,7 @@ printf '%s\n' "$1" >>"$CALLS"
 verb=$1 configuration=
 while (($#)); do
     case $1 in
-        --out-dir | --out | --exp-dir | --model) name=${1#--} && printf -v "${name//-/_}" '%s' "$2" ;;
+        --out-dir | --out | --exp-dir | --model | --modes) name=${1#--} && printf -v "${name//-/_}" '%s' "$2" ;;
         --config) configuration+=$(cat "$2") ;;
         --set) configuration+=$2 ;;
     esac
@@ -43,7 +43,9 @@ case $verb in
     tokenizer) mkdir -p "${out%/*}" && printf 'pieces\n' >"$out" ;;
     train) printf '%s\n' "$configuration" >"$exp_dir/metrics.jsonl" ;;
     average) cp "$exp_dir/metrics.jsonl" "$out" ;;
-    recognize) mkdir -p "$out_dir" && cp "$model" "$out_dir/text" ;;
+    recognize)
+        for mode in ${modes//,/ }; do mkdir -p "$out_dir/$mode" && cp "$model" "$out_dir/$mode/text"; done
+        ;;
     score) printf 'header\nWER 4.00 %% (25 words)\n' ;;
     transcribe) printf 'WORDS\n' ;;
 esac
@@ -181,6 +183,7 @@ def test_recipes_name_no_corpus(root: Path) -> None:
         (["--corpus-dir", "/no/such/folder"], "/no/such/folder is not a folder"),
         (["--exp-dir="], "give --exp-dir DIR"),
         (["--test-sets", " "], "give --test-sets at least one name"),
+        (["--modes", ","], "give --modes at least one name"),
     ],
 )
 def test_a_wrong_option_is_refused_before_anything_runs(checkout: Checkout, options: list[str], said: str) -> None:
@@ -208,13 +211,24 @@ def test_stages_are_chosen_by_name_or_number(checkout: Checkout) -> None:
 def test_a_second_run_does_nothing_twice_from_any_folder(checkout: Checkout) -> None:
     first = checkout.run_mini()
     assert checkout.take_calls() == STAGES
-    assert first.stdout.endswith("\n# word error rates, from egs/mini/asr/exp/recognize\ntest: WER 4.00 % (25 words)\n")
+    assert first.stdout.endswith(
+        "\n# word error rates, from egs/mini/asr/exp/recognize\ntest ctc_greedy: WER 4.00 % (25 words)\n"
+    )
     options = ("--corpus-dir", "../../my speech", "--config", "../../conf.toml", "--exp-dir", "../egs/mini/asr/exp")
     second = checkout.run("../egs/mini/asr/run.sh", *options, cwd=checkout.root / "recipes")
     assert checkout.take_calls() == []
     assert second.stdout.count("\n# up to date\n") == len(STAGES)
     assert "\nWORDS\n" in second.stdout
-    assert second.stdout.endswith("test: WER 4.00 % (25 words)\n")
+    assert second.stdout.endswith("test ctc_greedy: WER 4.00 % (25 words)\n")
+
+
+def test_each_mode_is_scored_and_all_are_recognized_at_once(checkout: Checkout) -> None:
+    done = checkout.run_mini("--modes", "ctc_greedy,ctc_beam")
+    assert checkout.take_calls() == [*STAGES[:6], "score", "score", "transcribe"]
+    assert "test ctc_greedy: WER 4.00 % (25 words)\ntest ctc_beam: WER 4.00 % (25 words)\n" in done.stdout
+    (checkout.root / "egs/mini/asr/exp/recognize/test/ctc_beam/text").unlink()
+    checkout.run_mini("--modes", "ctc_greedy ctc_beam")
+    assert checkout.take_calls() == ["recognize"]
 
 
 def test_only_what_has_changed_runs_again(checkout: Checkout) -> None:

@@ -17,6 +17,7 @@ VERBS = (
     "perplexity",
     "train",
     "average",
+    "tune",
     "recognize",
     "score",
     "record",

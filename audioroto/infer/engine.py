@@ -1,15 +1,32 @@
 """Samples to log-probabilities with torch; the only module of this room that needs it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from audioroto.corpus.loader import pad_waveforms
+from audioroto.features.fbank import FRAME_HOP_SECONDS
 from audioroto.model.asr import count_parameters
 from audioroto.model.checkpoint import load_checkpoint
 from audioroto.model.device import choose_device
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the model hears in a batch: all that searches work on.
+
+    `log_probs` (T, V) float32 of each utterance for the searches in NumPy; for those in torch `frames` (B, T, D) and
+    `padded_log_probs` (B, T, V) with their `lengths` (B,), on the model's device.
+    """
+
+    log_probs: list[np.ndarray]
+    frames: Tensor
+    padded_log_probs: Tensor
+    lengths: Tensor
 
 
 class TorchEngine:
@@ -22,14 +39,15 @@ class TorchEngine:
         self.config = checkpoint.config
         self.tokenizer = checkpoint.tokenizer
         self.num_parameters = count_parameters(self.model)
+        self.frame_seconds = FRAME_HOP_SECONDS * checkpoint.config.encoder.subsampling  # of an encoder frame
 
-    def compute_log_probs(self, waveforms: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Waveforms (S,) at the model's rate → CTC log-probabilities (T, V) of each, float32."""
+    def encode(self, waveforms: Sequence[np.ndarray]) -> Encoding:
+        """What the model hears in waveforms (S,) at its rate."""
         lengths = torch.tensor([len(waveform) for waveform in waveforms])
         with torch.inference_mode():
-            log_probs, frame_lengths = self.model(
+            frames, frame_lengths = self.model.encode(
                 pad_waveforms(list(waveforms)).to(self.device), lengths.to(self.device)
             )
-        return [
-            row[:length].cpu().numpy() for row, length in zip(log_probs, frame_lengths.tolist(), strict=True)
-        ]  # (T, V) each
+            log_probs = self.model.ctc(frames)  # (B, T, V)
+        rows = zip(log_probs.cpu().numpy(), frame_lengths.tolist(), strict=True)
+        return Encoding([row[:length] for row, length in rows], frames, log_probs, frame_lengths)

@@ -1,29 +1,47 @@
 """A model that turns samples into text."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from audioroto.audio.load import load_audio
 from audioroto.audio.resample import resample
-from audioroto.errors import AudioError
-from audioroto.infer.transcript import Transcript
+from audioroto.config import Search
+from audioroto.errors import AudioError, UserError
+from audioroto.infer.transcript import Transcript, Word, make_words
+from audioroto.search.ctc_align import align_hypothesis
+from audioroto.search.ctc_beam import ctc_beam
 from audioroto.search.ctc_greedy import ctc_greedy
+from audioroto.search.hypothesis import Hypothesis
+from audioroto.search.word_model import WordModel
+
+if TYPE_CHECKING:
+    from audioroto.infer.engine import Encoding
+
+GATE_WINDOW_SECONDS = 0.025
 
 
 class Recognizer:
-    """A loaded model. `transcribe` takes one recording, `recognize` a batch of waveforms at the model's rate."""
+    """A loaded model. `transcribe` takes one recording, `recognize` a batch of waveforms at the model's rate.
 
-    def __init__(self, engine: Any) -> None:
+    `search` holds the settings of the searches, `words` the n-gram that ctc_beam asks; modes are the names in MODES.
+    """
+
+    def __init__(self, engine: Any, search: Search | None = None, words: WordModel | None = None) -> None:
         self.engine = engine
+        self.settings = search or Search()
+        self.words = words
         self.tokenizer = engine.tokenizer
         self.sample_rate: int = engine.config.features.sample_rate
 
     def transcribe(
-        self, audio: str | os.PathLike[str] | bytes | BinaryIO | np.ndarray, rate: int | None = None
+        self,
+        audio: str | os.PathLike[str] | bytes | BinaryIO | np.ndarray,
+        rate: int | None = None,
+        mode: str = "ctc_greedy",
     ) -> Transcript:
         """The text of one recording: a file's path, its bytes, or samples in [−1, 1] with their `rate` in hertz.
 
@@ -33,26 +51,95 @@ class Recognizer:
             samples = _as_mono(audio, rate, self.sample_rate)
         else:
             samples, _ = load_audio(audio, self.sample_rate)
-        return self.recognize([samples])[0]
+        return self.recognize([samples], mode)[0]
 
-    def recognize(self, waveforms: Sequence[np.ndarray]) -> list[Transcript]:
+    def recognize(self, waveforms: Sequence[np.ndarray], mode: str = "ctc_greedy") -> list[Transcript]:
         """The text of each waveform (S,), float32 at `sample_rate`, computed as one batch."""
-        hypotheses = [ctc_greedy(log_probs) for log_probs in self.engine.compute_log_probs(waveforms)]
+        return self.search(waveforms, self.engine.encode(waveforms), mode)
+
+    def search(self, waveforms: Sequence[np.ndarray], encoding: "Encoding", mode: str) -> list[Transcript]:
+        """The text of each waveform, by what the engine has heard in them; for several modes, encode once."""
+        hypotheses = find_mode(mode)(self, encoding)
         return [
-            Transcript(
-                text=self.tokenizer.decode(list(hypothesis.tokens)),
-                seconds=len(waveform) / self.sample_rate,
-                score=hypothesis.score,
-            )
-            for waveform, hypothesis in zip(waveforms, hypotheses, strict=True)
+            self._make_transcript(waveform, hypothesis, log_probs)
+            for waveform, hypothesis, log_probs in zip(waveforms, hypotheses, encoding.log_probs, strict=True)
         ]
 
+    def find_candidates(self, log_probs: Sequence[np.ndarray], num_best: int) -> list[list[Hypothesis]]:
+        """The `num_best` texts that ctc_beam finds for each utterance's log-probabilities (T, V), best first."""
+        return [
+            ctc_beam(
+                utterance,
+                beam_size=self.settings.beam_size,
+                beam_threshold=self.settings.beam_threshold,
+                num_best=num_best,
+                words=self.words,
+                lm_weight=self.settings.lm_weight,
+                word_bonus=self.settings.word_bonus,
+            )
+            for utterance in log_probs
+        ]
 
-def load_model(path: str | Path, device: str = "auto") -> Recognizer:
-    """The recognizer in a model file. Raises UserError when the file is missing, damaged or no model of ours."""
+    def make_words(self, hypothesis: Hypothesis, log_probs: np.ndarray, seconds: float) -> tuple[Word, ...]:
+        """The words of a hypothesis, with times and confidences, from the log-probabilities (T, V) of `seconds`."""
+        aligned = align_hypothesis(hypothesis, log_probs)
+        return make_words(aligned, self.tokenizer.pieces, self.engine.frame_seconds, seconds)
+
+    def _make_transcript(self, waveform: np.ndarray, hypothesis: Hypothesis, log_probs: np.ndarray) -> Transcript:
+        seconds = len(waveform) / self.sample_rate
+        if _loudest_decibels(waveform, round(GATE_WINDOW_SECONDS * self.sample_rate)) < self.settings.gate_decibels:
+            return Transcript("", seconds, hypothesis.score, gated=True)
+        words = self.make_words(hypothesis, log_probs, seconds)
+        return Transcript(self.tokenizer.decode(hypothesis.tokens), seconds, hypothesis.score, words)
+
+
+def _ctc_greedy(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:
+    return [ctc_greedy(log_probs) for log_probs in encoding.log_probs]
+
+
+def _ctc_beam(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:
+    return [candidates[0] for candidates in recognizer.find_candidates(encoding.log_probs, num_best=1)]
+
+
+# The way in for every search: a batch to the best hypothesis of each utterance. Those in torch are imported inside.
+MODES: dict[str, Callable[[Recognizer, "Encoding"], list[Hypothesis]]] = {
+    "ctc_greedy": _ctc_greedy,
+    "ctc_beam": _ctc_beam,
+}
+MODES_WITH_LM = ("ctc_beam",)
+
+
+def find_mode(name: str) -> Callable[[Recognizer, "Encoding"], list[Hypothesis]]:
+    """The search of that name. Raises UserError that lists the names."""
+    if name not in MODES:
+        raise UserError(f"there is no mode '{name}'; the modes are {', '.join(MODES)}")
+    return MODES[name]
+
+
+def load_model(
+    path: str | Path,
+    device: str = "auto",
+    search: Search | None = None,
+    lm: str | os.PathLike[str] | None = None,
+) -> Recognizer:
+    """The recognizer in a model file; `lm` is an ARPA file for the mode ctc_beam.
+
+    Raises UserError when a file is missing, damaged or not what it should be.
+    """
     from audioroto.infer.engine import TorchEngine
 
-    return Recognizer(TorchEngine(path, device))
+    engine = TorchEngine(path, device)
+    search = search or Search()
+    words = WordModel(lm, engine.tokenizer, search.open_vocabulary) if lm else None
+    return Recognizer(engine, search, words)
+
+
+def _loudest_decibels(samples: np.ndarray, window_samples: int) -> float:
+    """Level of the loudest window in decibels of full scale, at least −200."""
+    windows = np.zeros(-(-max(1, len(samples)) // window_samples) * window_samples)
+    windows[: len(samples)] = samples
+    power = float(np.square(windows).reshape(-1, window_samples).mean(axis=1).max())
+    return 10 * float(np.log10(max(power, 1e-20)))
 
 
 def _as_mono(samples: np.ndarray, rate: int | None, to_rate: int) -> np.ndarray:

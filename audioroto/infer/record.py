@@ -26,16 +26,19 @@ def record_run(
     config: Sequence[str],
     notes: str = "",
 ) -> Path:
-    """Score RECOGNIZE_DIR/<test set> against DATA_DIR/<test set> and write RESULTS_DIR/<run>.json.
+    """Score RECOGNIZE_DIR/<test set>/<mode> against DATA_DIR/<test set> and write RESULTS_DIR/<run>.json.
 
-    Hours, minutes, hardware and commit come from the model file. Raises UserError when a test set was not recognized.
+    All modes that are there are kept. Hours, minutes, hardware and commit come from the model file. Raises UserError
+    when a test set was not recognized.
     """
     from audioroto.model.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(model)
     normalizer = checkpoint.config.text.normalizer
     results = [
-        _score(Path(data_dir, test_set), Path(recognize_dir, test_set), test_set, normalizer) for test_set in test_sets
+        _score(Path(data_dir, test_set), folder, test_set, normalizer)
+        for test_set in test_sets
+        for folder in _find_modes(Path(recognize_dir, test_set), Path(data_dir, test_set))
     ]
     environment, notes_of_model = checkpoint.environment, checkpoint.notes
     dirty = " with changes" if environment.get("dirty") == "true" else ""
@@ -60,14 +63,21 @@ def record_run(
     )
 
 
+def _find_modes(recognized: Path, data_dir: Path) -> list[Path]:
+    """The folders of the modes that a test set was recognized in."""
+    folders = [facts.parent for facts in sorted(recognized.glob("*/recognition.json"))]
+    if not folders:
+        raise UserError(f"{recognized} holds no MODE/recognition.json; run 'audioroto recognize' on {data_dir}")
+    return folders
+
+
 def _score(data_dir: Path, recognized: Path, test_set: str, normalizer: str) -> TestSetResult:
-    try:
-        facts = json.loads((recognized / "recognition.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{recognized} holds no recognition.json; run 'audioroto recognize' on {data_dir}") from None
+    facts = json.loads((recognized / "recognition.json").read_text(encoding="utf-8"))
     references, hypotheses = (
         {key: normalize(text, normalizer) for key, text in read_table(folder / "text").items()}
         for folder in (data_dir, recognized)
     )
     evaluation = evaluate(references, hypotheses, normalizer, read_table(data_dir / "utt2spk"))
-    return make_test_set_result(evaluation, test_set, mode=facts["mode"], real_time_factor=facts["real_time_factor"])
+    return make_test_set_result(
+        evaluation, test_set, mode=facts["mode"], lm=facts["lm"], real_time_factor=facts["real_time_factor"]
+    )

@@ -10,6 +10,7 @@ from audioroto.features.fbank import FRAME_HOP_SECONDS, Fbank
 from audioroto.features.normalize import GlobalNormalization
 from audioroto.features.specaugment import spec_augment
 from audioroto.model.ctc import CtcHead, ctc_loss
+from audioroto.model.decoder import Decoder
 from audioroto.model.encoder import Encoder
 from audioroto.nn.branch import Branch
 
@@ -20,19 +21,34 @@ class Losses:
 
     total: Tensor  # scalar with gradient
     ctc: Tensor  # scalar
+    attention: Tensor | None  # scalar: a term for each token and for each utterance's end; None without a decoder
 
 
 class AsrModel(nn.Module):
-    """Features, encoder and CTC head. Waveforms travel in batches; features are made inside, on the model's device."""
+    """Features, encoder, CTC head and, where configured, attention decoder.
+
+    Waveforms travel in batches; features are made inside, on the model's device.
+    """
 
     def __init__(self, config: Config, vocab_size: int) -> None:
         super().__init__()
         self.augment = config.augment
+        self.loss_settings = config.loss
         self.strength = 1.0  # share of SpecAugment in force; see `set_regularization`
         self.fbank = Fbank(config.features.sample_rate, config.features.num_mels)
         self.normalization = GlobalNormalization(config.features.num_mels)
         self.encoder = Encoder(config.features.num_mels, config.encoder, config.position, config.rotation)
         self.ctc = CtcHead(config.encoder.width, vocab_size)
+        self.decoder: Decoder | None = None
+        if config.decoder.num_blocks:
+            self.decoder = Decoder(
+                vocab_size,
+                width=config.encoder.width,
+                num_blocks=config.decoder.num_blocks,
+                num_heads=config.decoder.num_heads,
+                feedforward_width=config.decoder.feedforward_width,
+                dropout=config.decoder.dropout,
+            )
 
     def encode(
         self, waveforms: Tensor, waveform_lengths: Tensor, augment_seeds: list[int] | None = None
@@ -63,8 +79,16 @@ class AsrModel(nn.Module):
     ) -> Losses:
         """Training loss of a batch, summed over its utterances; `tokens` (B, U) with lengths (B,)."""
         frames, lengths = self.encode(waveforms, waveform_lengths, augment_seeds)
+        return self.compute_losses(frames, lengths, tokens, token_lengths)
+
+    def compute_losses(self, frames: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Losses:
+        """The losses of encoded frames (B, T, D): CTC's alone, or weighed with the decoder's (arXiv 1609.06773)."""
         ctc = ctc_loss(self.ctc(frames), lengths, tokens, token_lengths)
-        return Losses(total=ctc, ctc=ctc.detach())
+        if self.decoder is None:
+            return Losses(total=ctc, ctc=ctc.detach(), attention=None)
+        attention = self.decoder.loss(frames, lengths, tokens, token_lengths, self.loss_settings.label_smoothing)
+        weight = self.loss_settings.ctc_weight
+        return Losses(weight * ctc + (1 - weight) * attention, ctc.detach(), attention.detach())
 
     def set_regularization(self, strength: float) -> None:
         """Let dropout and SpecAugment act with `strength` from 0 (not at all) to 1 (as configured)."""

@@ -10,14 +10,13 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import Tensor
 
 from audioroto.config import Config, save_config
 from audioroto.corpus.batches import iter_batches
 from audioroto.corpus.datadir import read_datadir, summarize
 from audioroto.corpus.loader import Batch, SpeechDataset, load_batches
 from audioroto.errors import UserError
-from audioroto.model.asr import build_model, count_parameters
+from audioroto.model.asr import Losses, build_model, count_parameters
 from audioroto.model.checkpoint import Checkpoint, describe_environment, save_checkpoint
 from audioroto.model.device import choose_device, choose_precision
 from audioroto.text.tokenizer import Tokenizer
@@ -161,7 +160,9 @@ class Trainer:
         self.model.set_regularization(strength if self.config.augment.start_update else 1.0)
         # Dropout is keyed by seed and update alone, so that a resumed run draws what the uninterrupted one would.
         torch.manual_seed(settings.seed * 1_000_003 + progress.update)
-        loss = self._compute_loss(batch)
+        losses = self._compute_losses(batch)
+        num_tokens = int(batch.token_lengths.sum())
+        loss = losses.total / num_tokens
         loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm))
         if math.isfinite(norm) and math.isfinite(loss.item()):
@@ -175,12 +176,15 @@ class Trainer:
         seconds = int(batch.waveform_lengths.sum()) / self.config.features.sample_rate
         progress.audio_seconds += seconds
         if self.base_controller:
-            self.base_controller.step(progress.update, lambda: self._compute_loss(batch).item())
+            self.base_controller.step(progress.update, lambda: self._compute_losses(batch).total.item())
         if progress.update % settings.log_every_updates == 0:
+            num_terms = num_tokens + len(batch.ids)  # the decoder says the end of each utterance too
+            attention = None if losses.attention is None else losses.attention.item() / num_terms
             self.metrics.append(
                 update=progress.update,
                 epoch=progress.epoch,
                 train_loss=round(loss.item(), 5),
+                **_name_losses("train", losses.ctc.item() / num_tokens, attention),
                 learning_rate=rate,
                 gradient_norm=round(norm, 5),
                 **self._describe_base(),
@@ -197,6 +201,7 @@ class Trainer:
         self.metrics.append(
             update=progress.update,
             valid_loss=round(found.loss, 5),
+            **_name_losses("valid", found.ctc_loss, found.attention_loss),
             valid_wer=round(wer, 4),
             valid_cer=round(cer, 4),
             audio_seconds=round(progress.audio_seconds, 1),
@@ -217,17 +222,15 @@ class Trainer:
         """Write the state to resume from."""
         save_state(self.experiment.state, self.model, self.optimizer, self.progress, self.config, self.inputs)
 
-    def _compute_loss(self, batch: Batch) -> Tensor:
-        """The loss of a batch in nats a token, with its graph where gradients are on."""
+    def _compute_losses(self, batch: Batch) -> Losses:
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            losses = self.model.loss(
+            return self.model.loss(
                 batch.waveforms.to(self.device),
                 batch.waveform_lengths.to(self.device),
                 batch.tokens.to(self.device),
                 batch.token_lengths.to(self.device),
                 augment_seeds=batch.seeds,
             )
-        return losses.total / int(batch.token_lengths.sum())
 
     def _describe_base(self) -> dict[str, float]:
         """The rotary base for metrics.jsonl, where there is one that moves."""
@@ -291,3 +294,10 @@ class Trainer:
             console=self.console,
             disable=not self.console.is_terminal,
         )
+
+
+def _name_losses(split: str, ctc: float, attention: float | None) -> dict[str, float]:
+    """The parts of the loss for metrics.jsonl; nothing where CTC is all of it."""
+    if attention is None:
+        return {}
+    return {f"{split}_ctc_loss": round(ctc, 5), f"{split}_attention_loss": round(attention, 5)}

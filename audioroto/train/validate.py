@@ -10,7 +10,6 @@ from audioroto.corpus.batches import BatchPlan, make_batches
 from audioroto.corpus.datadir import read_datadir
 from audioroto.corpus.loader import SpeechDataset, load_batches
 from audioroto.model.asr import AsrModel
-from audioroto.model.ctc import ctc_loss
 from audioroto.score.error_rate import ErrorRate, score_utterances
 from audioroto.search.ctc_greedy import ctc_greedy
 from audioroto.text.normalize import normalize
@@ -19,9 +18,11 @@ from audioroto.text.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Validation:
-    """Loss in nats a token, error rates of free-running greedy search, and one example."""
+    """Losses in nats a token, error rates of free-running greedy search, and one example."""
 
     loss: float
+    ctc_loss: float
+    attention_loss: float | None  # the end of each utterance counts as a token; None without a decoder
     words: ErrorRate
     characters: ErrorRate
     example_reference: str
@@ -44,12 +45,19 @@ class Validator:
     def run(self, model: AsrModel, device: torch.device, dtype: torch.dtype) -> Validation:
         """Validate `model` without augmentation and leave it in training mode."""
         model.eval()
-        loss, num_tokens = 0.0, 0
+        loss, ctc, attention, num_tokens, num_ends = 0.0, 0.0, 0.0, 0, 0
         hypotheses: dict[str, str] = {}
         for batch in load_batches(self.dataset, self.plans, num_workers=0):
+            tokens, token_lengths = batch.tokens.to(device), batch.token_lengths.to(device)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                log_probs, lengths = model(batch.waveforms.to(device), batch.waveform_lengths.to(device))
-            loss += ctc_loss(log_probs, lengths, batch.tokens.to(device), batch.token_lengths.to(device)).item()
+                frames, lengths = model.encode(batch.waveforms.to(device), batch.waveform_lengths.to(device))
+                log_probs = model.ctc(frames)
+                losses = model.compute_losses(frames, lengths, tokens, token_lengths)
+            loss += losses.total.item()
+            ctc += losses.ctc.item()
+            if losses.attention is not None:
+                attention += losses.attention.item()
+                num_ends += len(batch.ids)
             num_tokens += int(batch.token_lengths.sum())
             for utterance_id, row, length in zip(batch.ids, log_probs.cpu().numpy(), lengths.tolist(), strict=True):
                 hypotheses[utterance_id] = self.tokenizer.decode(list(ctc_greedy(row[:length]).tokens))
@@ -59,6 +67,8 @@ class Validator:
         example = min(self.references)
         return Validation(
             loss=loss / max(1, num_tokens),
+            ctc_loss=ctc / max(1, num_tokens),
+            attention_loss=attention / (num_tokens + num_ends) if num_ends else None,
             words=sum(words.values(), ErrorRate(0, 0, 0, 0)),
             characters=sum(characters.values(), ErrorRate(0, 0, 0, 0)),
             example_reference=self.references[example],

@@ -1,5 +1,7 @@
+import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -55,13 +57,37 @@ def test_transcribe_goes_on_after_a_bad_file(trained, tone_corpus, tmp_path):
     assert "bad.wav" in done.stderr
 
 
+def test_tuned_settings_are_what_recognize_reads(trained, tone_corpus, tmp_path):
+    pytest.importorskip("flashlight.lib.text")
+    (tmp_path / "text").write_text("LOW MID HIGH\nHIGH LOW\nMID\n")
+    given = (
+        "--model",
+        trained / "model.safetensors",
+        "--data-dir",
+        tone_corpus / "valid",
+        "--lm",
+        tmp_path / "lm.arpa",
+    )
+    assert audioroto("lm", "--text", tmp_path / "text", "--order", 2, "--out", tmp_path / "lm.arpa").returncode == 0
+    done = audioroto("tune", *given, "--out", tmp_path / "search.toml", "--num-trials", 3, "--real-time-factor", 9)
+    assert done.returncode == 0, done.stderr
+    assert "WER" in done.stdout
+    assert "AUC" in done.stdout
+    chosen = ("--modes", "ctc_greedy,ctc_beam", "--config", tmp_path / "search.toml", "--out-dir", tmp_path)
+    done = audioroto("recognize", *given, *chosen)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((tmp_path / "ctc_beam" / "recognition.json").read_text())
+    assert facts["lm"] == "lm.arpa"
+    assert {"search": facts["settings"]} == tomllib.loads((tmp_path / "search.toml").read_text())
+
+
 def test_the_verbs_from_data_to_score(trained, tone_corpus, tmp_path):
     model = trained / "model.safetensors"
     done = audioroto(
         "recognize", "--model", model, "--data-dir", tone_corpus / "valid", "--out-dir", tmp_path, "--device", "cpu"
     )
     assert done.returncode == 0, done.stderr
-    done = audioroto("score", tone_corpus / "valid" / "text", tmp_path / "text")
+    done = audioroto("score", tone_corpus / "valid" / "text", tmp_path / "ctc_greedy" / "text")
     assert done.returncode == 0, done.stderr
     assert "%WER" in done.stdout
     assert "parameters" in audioroto("show", "model", model).stdout

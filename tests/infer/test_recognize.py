@@ -1,19 +1,49 @@
 import json
 
+import pytest
+
+from audioroto.config import Search
 from audioroto.corpus.datadir import read_datadir, read_table
+from audioroto.errors import UserError
 from audioroto.infer.recognize import recognize_datadir
 from audioroto.infer.recognizer import load_model
 from audioroto.score.error_rate import ErrorRate, score_utterances
 
 
-def test_a_data_directory_becomes_a_text_table(trained, tone_corpus, tmp_path):
-    recognition = recognize_datadir(load_model(trained / "model.safetensors"), tone_corpus / "valid", tmp_path)
+def test_a_data_directory_becomes_a_folder_for_each_mode(trained, tone_corpus, tmp_path):
+    recognizer = load_model(trained / "model.safetensors", search=Search(beam_size=7))
+    done = recognize_datadir(recognizer, tone_corpus / "valid", tmp_path, ["ctc_greedy", "ctc_beam"])
     utterances = read_datadir(tone_corpus / "valid")
-    hypotheses = read_table(tmp_path / "text")
-    assert list(hypotheses) == [utterance.id for utterance in utterances]
-    errors = score_utterances({u.id: u.text or "" for u in utterances}, hypotheses)
-    assert sum(errors.values(), ErrorRate()).rate < 0.2
-    assert recognition.utterances == 8
-    facts = json.loads((tmp_path / "recognition.json").read_text())
-    assert facts["mode"] == "ctc_greedy"
-    assert abs(facts["audio_seconds"] - sum(u.seconds for u in utterances)) < 0.01
+    assert [recognition.mode for recognition in done] == ["ctc_greedy", "ctc_beam"]
+    for recognition in done:
+        folder = tmp_path / recognition.mode
+        hypotheses = read_table(folder / "text")
+        assert list(hypotheses) == [utterance.id for utterance in utterances]
+        errors = score_utterances({u.id: u.text or "" for u in utterances}, hypotheses)
+        assert sum(errors.values(), ErrorRate()).rate < 0.2
+        assert (recognition.utterances, recognition.gated) == (8, 0)
+        facts = json.loads((folder / "recognition.json").read_text())
+        assert (facts["mode"], facts["lm"], facts["settings"]["beam_size"]) == (recognition.mode, None, 7)
+        assert abs(facts["audio_seconds"] - sum(u.seconds for u in utterances)) < 0.01
+        assert facts["real_time_factor"] >= facts["search_real_time_factor"] > 0
+
+
+def test_words_have_times_inside_the_utterance(trained, tone_corpus, tmp_path):
+    recognize_datadir(load_model(trained / "model.safetensors"), tone_corpus / "valid", tmp_path)
+    texts = read_table(tmp_path / "ctc_greedy" / "text")
+    lines = [line.split() for line in (tmp_path / "ctc_greedy" / "words.ctm").read_text().splitlines()]
+    for utterance in read_datadir(tone_corpus / "valid"):
+        words = [line for line in lines if line[0] == utterance.id]
+        assert " ".join(line[4] for line in words) == texts[utterance.id]
+        starts, durations = ([float(line[column]) for line in words] for column in (2, 3))
+        assert starts == sorted(starts)
+        assert all(0 <= s <= s + d <= utterance.seconds + 0.01 for s, d in zip(starts, durations, strict=True))
+        assert all(0 <= float(line[5]) <= 1 for line in words)
+
+
+def test_an_unknown_mode_is_refused_before_anything_is_done(trained, tone_corpus, tmp_path):
+    with pytest.raises(UserError, match="no mode 'ctc_bean'; the modes are ctc_greedy, ctc_beam"):
+        recognize_datadir(
+            load_model(trained / "model.safetensors"), tone_corpus / "valid", tmp_path / "x", ["ctc_bean"]
+        )
+    assert not (tmp_path / "x").exists()

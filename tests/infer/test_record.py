@@ -9,7 +9,7 @@ from audioroto.score.results import read_run
 
 def test_facts_come_from_the_model_and_scores_from_the_texts(trained, tone_corpus, tmp_path):
     model = trained / "model.safetensors"
-    recognize_datadir(load_model(model), tone_corpus / "valid", tmp_path / "valid")
+    recognize_datadir(load_model(model), tone_corpus / "valid", tmp_path / "valid", ["ctc_greedy", "ctc_beam"])
     facts = {
         "run": "one",
         "corpus": "tones",
@@ -21,7 +21,12 @@ def test_facts_come_from_the_model_and_scores_from_the_texts(trained, tone_corpu
         "config": ["a.toml"],
     }
     run = read_run(record_run(tmp_path / "results", test_sets=["valid"], **facts))
-    (result,) = run.results
+    result, greedy = run.results
+    assert [(r.test_set, r.mode, r.lm) for r in run.results] == [
+        ("valid", "ctc_beam", None),
+        ("valid", "ctc_greedy", None),
+    ]
+    assert greedy.wer < 0.2
     assert (run.run, run.corpus, run.config) == ("one", "tones", ("a.toml",))
     assert run.train_hours > 0
     assert result.sentences == 8

@@ -1,6 +1,9 @@
+import pytest
 import torch
 
+from audioroto.config import Config
 from audioroto.model.asr import build_model, count_parameters
+from audioroto.model.ctc import ctc_loss
 
 
 def test_the_same_seed_gives_the_same_weights_and_spares_the_random_state(tiny_config):
@@ -32,9 +35,20 @@ def test_a_waveform_shorter_than_a_window_has_no_frames(tiny_config):
     assert torch.isfinite(log_probs).all()
 
 
-def test_every_parameter_gets_a_gradient(tiny_config):
+@pytest.fixture(scope="module")
+def joint_config(tiny_config) -> Config:
+    return with_decoder(tiny_config)
+
+
+def with_decoder(config: Config) -> Config:
+    decoder = config.decoder.model_copy(update={"num_blocks": 2, "num_heads": 2, "feedforward_width": 64})
+    return config.model_copy(update={"decoder": decoder})
+
+
+@pytest.mark.parametrize("num_blocks", [0, 2])
+def test_every_parameter_gets_a_gradient(tiny_config, joint_config, num_blocks):
     torch.manual_seed(0)
-    model = build_model(tiny_config, 10)
+    model = build_model(joint_config if num_blocks else tiny_config, 10)
     tokens = torch.tensor([[3, 4, 3], [5, 6, 0]])
     losses = model.loss(
         0.1 * torch.randn(2, 16000), torch.tensor([16000, 12000]), tokens, torch.tensor([3, 2]), augment_seeds=[1, 2]
@@ -54,3 +68,29 @@ def test_regularization_reaches_dropout_and_spec_augment(tiny_config):
     torch.testing.assert_close(quiet, plain)
     model.train().set_regularization(1.0)
     assert not torch.allclose(model.encode(waveforms, lengths, augment_seeds=[1])[0], plain)
+
+
+def test_ctc_alone_is_untouched_by_the_decoder(tiny_config, joint_config):
+    """No decoder, no trace of it: the same weights to begin with, and a loss that is CTC's to the bit."""
+    torch.manual_seed(0)
+    alone, joint = build_model(tiny_config, 10).eval(), build_model(joint_config, 10).eval()
+    names = set(joint.state_dict()) - set(alone.state_dict())
+    assert names == {name for name in joint.state_dict() if name.startswith("decoder.")} != set()
+    assert all(torch.equal(tensor, joint.state_dict()[name]) for name, tensor in alone.state_dict().items())
+    waveforms, lengths = 0.1 * torch.randn(2, 16000), torch.tensor([16000, 12000])
+    tokens, token_lengths = torch.tensor([[3, 4, 3], [5, 6, 0]]), torch.tensor([3, 2])
+    losses = alone.loss(waveforms, lengths, tokens, token_lengths)
+    assert torch.equal(losses.total, ctc_loss(*alone(waveforms, lengths), tokens, token_lengths))
+    assert losses.attention is None
+
+
+def test_the_joint_loss_is_the_weighted_sum_and_adds_up_over_batches(joint_config):
+    torch.manual_seed(0)
+    model = build_model(joint_config, 10).eval()
+    waveforms, lengths = 0.1 * torch.randn(2, 16000), torch.tensor([16000, 12000])
+    tokens, token_lengths = torch.tensor([[3, 4, 3], [5, 6, 0]]), torch.tensor([3, 2])
+    both = model.loss(waveforms, lengths, tokens, token_lengths)
+    torch.testing.assert_close(both.total, 0.3 * both.ctc + 0.7 * both.attention)
+    each = [model.loss(waveforms[i, None], lengths[i, None], tokens[i, None], token_lengths[i, None]) for i in (0, 1)]
+    for part in ("total", "ctc", "attention"):
+        torch.testing.assert_close(getattr(both, part), sum(getattr(one, part) for one in each))

@@ -33,6 +33,19 @@ def test_one_file_carries_everything(checkpoint, tmp_path):
         assert torch.equal(tensor, checkpoint.weights[name])
 
 
+def test_a_decoder_travels_with_its_configuration(tiny_config, tmp_path):
+    config = tiny_config.model_copy(
+        update={"decoder": tiny_config.decoder.model_copy(update={"num_blocks": 1, "feedforward_width": 16})}
+    )
+    tokenizer = train_tokenizer(["LOW MID HIGH"], "char", 40)
+    weights = build_model(config, tokenizer.vocab_size).state_dict()
+    weights["decoder.project.bias"] = torch.randn(tokenizer.vocab_size)
+    save_checkpoint(tmp_path / "model.safetensors", Checkpoint(weights, config, tokenizer, 1, {}, {}))
+    decoder = load_checkpoint(tmp_path / "model.safetensors").build().decoder
+    assert len(decoder.blocks) == 1
+    assert torch.equal(decoder.project.bias, weights["decoder.project.bias"])
+
+
 def test_damaged_and_foreign_files_are_refused_by_name(checkpoint, tmp_path):
     whole, cut, foreign = (tmp_path / f"{name}.safetensors" for name in ("whole", "cut", "foreign"))
     save_checkpoint(whole, checkpoint)

@@ -46,6 +46,17 @@ def test_it_learns_the_language_of_tones(trained):
     assert (trained / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_decoder_learns_beside_ctc(tiny_config, tone_corpus, trained, tmp_path):
+    decoder = tiny_config.decoder.model_copy(update={"num_blocks": 1, "num_heads": 2, "feedforward_width": 64})
+    config = change(tiny_config.model_copy(update={"decoder": decoder}), max_updates=80)
+    run(config, tone_corpus, trained, tmp_path)
+    metrics = read_metrics(tmp_path / "metrics.jsonl")
+    for name in ("train_loss", "train_ctc_loss", "train_attention_loss", "valid_ctc_loss", "valid_attention_loss"):
+        losses = [line[name] for line in metrics if name in line]
+        assert losses[-1] < 0.95 * losses[0], name
+    assert not any("attention" in key for line in read_metrics(trained / "metrics.jsonl") for key in line)
+
+
 def test_the_best_checkpoints_are_kept_and_say_where_they_come_from(trained):
     kept = sorted((trained / "checkpoints").iterdir())
     assert len(kept) == 2

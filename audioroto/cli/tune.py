@@ -1,0 +1,56 @@
+"""audioroto tune"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audioroto.cli.options import ConfigFiles, Device, ModelFile, Overrides
+
+
+def tune(
+    model: ModelFile,
+    data_dir: Annotated[Path, typer.Option(help="Validation data directory; never a test set.")],
+    lm: Annotated[Path, typer.Option(help="ARPA file (.gz too) made by 'audioroto lm'.")],
+    out: Annotated[Path, typer.Option(help="TOML file to write; 'audioroto recognize --config' reads it.")],
+    num_trials: Annotated[int, typer.Option(min=1, help="Weights to try.")] = 24,
+    max_minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of the validation set to use.")] = 20.0,
+    real_time_factor: Annotated[
+        float, typer.Option(min=0.0, help="Seconds that searching a second of audio may take on this machine.")
+    ] = 0.05,
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
+    device: Device = "auto",
+) -> None:
+    """Find the n-gram's weight, the word bonus and the beam that make the fewest word errors on a validation set.
+
+    The search starts from the settings of [search] in the configuration.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from audioroto.config import load_config
+    from audioroto.infer.recognizer import load_model
+    from audioroto.infer.tune import tune_search, write_settings
+
+    recognizer = load_model(model, device, load_config(config or [], overrides or []).search, lm)
+    tuning = tune_search(
+        recognizer, data_dir, num_trials=num_trials, max_minutes=max_minutes, real_time_factor=real_time_factor
+    )
+    table = Table("lm_weight", "word_bonus", "beam_size", "WER %", "real-time factor of the search")
+    for trial in tuning.trials:
+        settings = trial.settings
+        table.add_row(
+            f"{settings.lm_weight:.3f}",
+            f"{settings.word_bonus:.3f}",
+            str(settings.beam_size),
+            f"{100 * trial.words.rate:.2f}",
+            f"{trial.real_time_factor:.4f}",
+            style="bold" if trial == tuning.best else None,
+        )
+    Console().print(table)
+    write_settings(out, tuning)
+    print(
+        f"{out}: WER {100 * tuning.best.words.rate:.2f} % on {tuning.audio_seconds / 60:.1f} minutes; confidence tells "
+        f"right words from wrong ones with AUC {tuning.confidence_auc:.3f}"
+    )

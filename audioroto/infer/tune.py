@@ -1,0 +1,176 @@
+"""The settings of ctc_beam with an n-gram that make the fewest word errors on a validation set."""
+
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tomli_w
+
+from audioroto.config import Search
+from audioroto.corpus.datadir import Utterance, read_datadir
+from audioroto.errors import UserError
+from audioroto.files import write_text
+from audioroto.infer.recognize import iter_waveforms
+from audioroto.infer.recognizer import Recognizer
+from audioroto.score.error_rate import ErrorRate, align_texts
+from audioroto.search.hypothesis import Hypothesis
+from audioroto.text.normalize import normalize
+
+BEAM_SIZES = (8, 16, 32, 64, 128)
+RANGES = {"lm_weight": (0.0, 1.5), "word_bonus": (-1.0, 3.0)}  # that weights are drawn from
+FIRST_STEPS = {"lm_weight": 0.1, "word_bonus": 0.4}
+NUM_HALVINGS = 3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Settings, the word errors that they make, and the seconds that they search for a second of audio."""
+
+    settings: Search
+    words: ErrorRate
+    real_time_factor: float
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """All trials in order, the one that was chosen, and what they were made on.
+
+    `confidence_auc` is the probability that a right word has a higher confidence than a wrong one.
+    """
+
+    trials: tuple[Trial, ...]
+    best: Trial
+    audio_seconds: float
+    confidence_auc: float
+
+
+def tune_search(
+    recognizer: Recognizer,
+    data_dir: str | Path,
+    *,
+    num_trials: int = 24,
+    max_minutes: float = 20.0,
+    real_time_factor: float = 0.05,
+    batch_seconds: float = 60.0,
+) -> Tuning:
+    """Try settings on a validation set, of which `max_minutes` are used, evenly spread; it is encoded once.
+
+    Half of the `num_trials` weights are drawn at random, the same ones at every call; a pattern search (Hooke and
+    Jeeves 1961) goes on from the best of them and of the recognizer's own. Then the beam: the fewest errors among those
+    that search in `real_time_factor`, the narrowest of equals. Raises UserError without an n-gram or transcripts.
+    """
+    if recognizer.words is None:
+        raise UserError("there is no n-gram to tune a weight for; give --lm an ARPA file")
+    bench = _Bench(recognizer, _choose(read_datadir(data_dir), 60 * max_minutes), batch_seconds)
+    generator = np.random.default_rng(0)
+    drawn = [
+        {name: round(float(generator.uniform(*limits)), 2) for name, limits in RANGES.items()}
+        for _ in range(num_trials // 2)
+    ]
+    starts = [recognizer.settings, *(recognizer.settings.model_copy(update=weights) for weights in drawn)]
+    best = min(map(bench.try_settings, starts), key=_count_errors)
+    steps = FIRST_STEPS
+    for _ in range(NUM_HALVINGS + 1):
+        centre = None
+        while centre is not best:
+            centre = best
+            for settings in _iter_neighbours(centre.settings, steps):
+                if len(bench.trials) < num_trials:
+                    best = min(best, bench.try_settings(settings), key=_count_errors)
+        steps = {name: step / 2 for name, step in steps.items()}
+
+    beams = [bench.try_settings(best.settings.model_copy(update={"beam_size": beam_size})) for beam_size in BEAM_SIZES]
+    fast = [trial for trial in beams if trial.real_time_factor <= real_time_factor]
+    best = min(fast, key=_count_errors) if fast else beams[0]
+    return Tuning(
+        trials=tuple(bench.trials.values()),
+        best=best,
+        audio_seconds=sum(bench.seconds),
+        confidence_auc=bench.compute_confidence_auc(best.settings),
+    )
+
+
+def write_settings(path: str | Path, tuning: Tuning) -> None:
+    """Write the chosen settings as TOML that `load_config` reads, the word error rate that they had in a comment."""
+    comment = (
+        f"# WER {100 * tuning.best.words.rate:.2f} % on {tuning.audio_seconds / 60:.1f} minutes of validation speech"
+    )
+    write_text(path, f"{comment}\n{tomli_w.dumps({'search': tuning.best.settings.model_dump(mode='json')})}")
+
+
+def compute_auc(right: Sequence[float], wrong: Sequence[float]) -> float:
+    """The probability that one of `right` is greater than one of `wrong`, equals counting half; NaN without either."""
+    if not right or not wrong:
+        return math.nan
+    ordered = np.sort(np.asarray(wrong))
+    below, not_above = (np.searchsorted(ordered, right, side) for side in ("left", "right"))
+    return float((below + not_above).mean() / 2 / len(wrong))
+
+
+class _Bench:
+    """A validation set, encoded once, on which settings are tried; each only once."""
+
+    def __init__(self, recognizer: Recognizer, utterances: list[Utterance], batch_seconds: float) -> None:
+        normalizer = recognizer.engine.config.text.normalizer
+        self.recognizer = recognizer
+        self.references: list[str] = []
+        self.seconds: list[float] = []
+        self.log_probs: list[np.ndarray] = []
+        self.trials: dict[Search, Trial] = {}
+        for batch, waveforms in iter_waveforms(utterances, recognizer.sample_rate, batch_seconds):
+            self.references += [normalize(utterance.text or "", normalizer) for utterance in batch]
+            self.seconds += [len(waveform) / recognizer.sample_rate for waveform in waveforms]
+            self.log_probs += recognizer.engine.encode(waveforms).log_probs
+        if not any(self.references):
+            raise UserError("the validation set has no transcripts to tune on; give --data-dir one with a 'text' file")
+
+    def try_settings(self, settings: Search) -> Trial:
+        """The word errors that these settings make, and how long they search."""
+        if settings not in self.trials:
+            started = time.perf_counter()
+            hypotheses = self._search(settings)
+            taken = time.perf_counter() - started
+            alignments = align_texts(self.references, [self._decode(hypothesis) for hypothesis in hypotheses], "word")
+            words = sum((alignment.error_rate for alignment in alignments), ErrorRate())
+            self.trials[settings] = Trial(settings, words, taken / sum(self.seconds))
+        return self.trials[settings]
+
+    def compute_confidence_auc(self, settings: Search) -> float:
+        """How well the confidences of words tell right ones from wrong ones; see `compute_auc`."""
+        hypotheses = self._search(settings)
+        alignments = align_texts(self.references, [self._decode(hypothesis) for hypothesis in hypotheses], "word")
+        right: list[float] = []
+        wrong: list[float] = []
+        for place, (hypothesis, alignment) in enumerate(zip(hypotheses, alignments, strict=True)):
+            said = [pair.operation for pair in alignment.pairs if pair.operation != "delete"]
+            words = self.recognizer.make_words(hypothesis, self.log_probs[place], self.seconds[place])
+            for operation, word in zip(said, words, strict=True):
+                (right if operation == "equal" else wrong).append(word.confidence)
+        return compute_auc(right, wrong)
+
+    def _search(self, settings: Search) -> list[Hypothesis]:
+        recognizer = Recognizer(self.recognizer.engine, settings, self.recognizer.words)
+        return [candidates[0] for candidates in recognizer.find_candidates(self.log_probs, num_best=1)]
+
+    def _decode(self, hypothesis: Hypothesis) -> str:
+        return self.recognizer.tokenizer.decode(hypothesis.tokens)
+
+
+def _count_errors(trial: Trial) -> int:
+    return trial.words.errors
+
+
+def _iter_neighbours(settings: Search, steps: Mapping[str, float]) -> Iterator[Search]:
+    for name, step in steps.items():
+        for value in (getattr(settings, name) + step, getattr(settings, name) - step):
+            if name != "lm_weight" or value >= 0:
+                yield settings.model_copy(update={name: round(value, 4)})
+
+
+def _choose(utterances: list[Utterance], max_seconds: float) -> list[Utterance]:
+    """Every n-th utterance, so that at most about `max_seconds` of audio are left."""
+    every = max(1, math.ceil(sum(utterance.seconds for utterance in utterances) / max_seconds))
+    return utterances[::every]

@@ -1,0 +1,77 @@
+"""The words that a search may say, spelled in the model's units: a tree of pieces made from an n-gram's vocabulary."""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from audioroto.errors import UserError
+from audioroto.text.ngram import END_WORD, START_WORD, UNKNOWN_WORD
+from audioroto.text.sentences import open_text
+from audioroto.text.tokenizer import UNKNOWN_ID, Tokenizer
+
+
+@dataclass(eq=False)
+class LexiconNode:
+    """A beginning of words: what may follow, the word that ends here if one does, and the best of all that begin so.
+
+    `log_probability` is that of the most probable word below, natural logarithm.
+    """
+
+    children: dict[int, "LexiconNode"] = field(default_factory=dict)
+    word: str | None = None
+    log_probability: float = -math.inf
+
+
+def make_lexicon(log_probabilities: Mapping[str, float], tokenizer: Tokenizer) -> LexiconNode:
+    """The root of the tree of all these words, each spelled as the tokenizer spells it, with its log-probability.
+
+    Words with a character that the tokenizer does not know are left out. Raises UserError when no word is left.
+    """
+    root = LexiconNode()
+    for word, log_probability in log_probabilities.items():
+        tokens = tokenizer.encode(word)
+        if UNKNOWN_ID in tokens:
+            continue
+        node = root
+        node.log_probability = max(node.log_probability, log_probability)
+        for token in tokens:
+            node = node.children.setdefault(token, LexiconNode())
+            node.log_probability = max(node.log_probability, log_probability)
+        node.word = word
+    if not root.children:
+        raise UserError(
+            "the model can spell no word of the language model; make it with the normaliser that the model was trained "
+            "with: audioroto lm --normalizer …"
+        )
+    return root
+
+
+def read_vocabulary(path: str | os.PathLike[str]) -> dict[str, float]:
+    """The words of an ARPA file (plain, .gz or .xz) and their unigram log-probabilities (natural logarithm).
+
+    Reads no further than its unigrams; the marks of a sentence's start and end and of the unknown word are left out.
+    Raises UserError for a file that is not ARPA.
+    """
+    words: dict[str, float] = {}
+    inside = False
+    with open_text(path) as lines:
+        for number, line in enumerate(lines, 1):
+            line = line.strip()
+            if inside and line.startswith("\\"):
+                return {
+                    word: value for word, value in words.items() if word not in (START_WORD, END_WORD, UNKNOWN_WORD)
+                }
+            if inside and line:
+                try:
+                    log10_probability, word = line.split()[:2]
+                    words[word] = float(log10_probability) * math.log(10)
+                except ValueError:
+                    raise UserError(
+                        f"{os.fspath(path)} line {number}: a probability and a word were expected. "
+                        "Make the file with 'audioroto lm'."
+                    ) from None
+            inside = inside or line == "\\1-grams:"
+    raise UserError(
+        f"{os.fspath(path)} is not a whole ARPA file: its unigrams do not end. Make it with 'audioroto lm'."
+    )
