@@ -13,6 +13,6 @@ exec bash "$root/recipes/asr.sh" \
     --train-set train-clean-5 \
     --valid-set dev-clean \
     --test-sets test-clean \
-    --config recipes/conf/small.toml \
+    --config "recipes/conf/small.toml egs/librispeech/asr/conf/train-clean-5.toml" \
     --exp-dir "$root/egs/librispeech/asr/exp" \
     "$@"
