@@ -60,7 +60,7 @@ def tune_search(
 
     Half of the `num_trials` weights are drawn at random, the same ones at every call; a pattern search (Hooke and
     Jeeves 1961) goes on from the best of them and of the recognizer's own. Then the beam: the fewest errors among those
-    that search in `real_time_factor`, the narrowest of equals. Raises UserError without an n-gram or without transcripts.
+    that search in `real_time_factor`, the narrowest of equals. Raises UserError without an n-gram or transcripts.
     """
     if recognizer.words is None:
         raise UserError("there is no n-gram to tune a weight for; give --lm an ARPA file")
