@@ -21,17 +21,17 @@ _UNKNOWN_INDEX = 0
 
 @dataclass(slots=True, eq=False)
 class WordState:
-    """Where a hypothesis stands: its finished words, and the word that it is in.
+    """Where a hypothesis stands: its finished words, and the word that it is in, if any.
 
-    `log_probability` (natural logarithm) is that of the finished words times, looking ahead, the greatest of all words
-    that begin like the one it is in. `num_words` counts that one.
+    `log_probability` (natural logarithm) is that of the finished words and, looking ahead, of the most probable word
+    that begins like the one it is in. `num_words` counts that one.
     """
 
     ngram: Any  # KenLM's state after the finished words
     finished: float  # log-probability of the finished words
     num_words: int
-    spelling: str  # of the word it is in
-    node: LexiconNode | None  # of the word it is in; None when the lexicon has no such beginning
+    spelling: str  # of the word it is in; empty before its first letter
+    node: LexiconNode | None  # the root before the first word; None when the lexicon has no such beginning
     log_probability: float
     ended: tuple[Any, float] | None = None  # `ngram` and `finished` once the word it is in ends here; kept when asked
 
@@ -55,40 +55,46 @@ class WordModel:
 
     def start(self) -> WordState:
         """The state before the first word."""
-        return WordState(self._ngrams.start(False), 0.0, 0, "", None, 0.0)
+        return WordState(self._ngrams.start(False), 0.0, 0, "", self._root, 0.0)
 
     def extend(self, state: WordState, token: int) -> WordState | None:
         """The state after one more token, or None when no word that may be said begins, goes on or ends so."""
+        piece = self._pieces[token]
         if token <= END_ID:
             return None
-        piece = self._pieces[token]
         if piece.startswith(WORD_START):
-            after = self._end_word(state) if state.num_words else (state.ngram, 0.0)
-            if after is None:
-                return None
-            node, spelling, num_words = self._root.children.get(token), piece[1:], state.num_words + 1
-        else:
-            after = state.ngram, state.finished
-            node, spelling, num_words = (
-                state.node and state.node.children.get(token),
-                state.spelling + piece,
-                state.num_words,
-            )
-            if not num_words:
-                return None
-        if node is None and not self._open:
+            ended = self._end_word(state)
+            return ended and self._enter(*ended, state.num_words, self._root.children.get(token), piece[1:])
+        if state.node is self._root:
             return None
-        ahead = self._unknown if node is None else node.log_probability
-        return WordState(after[0], after[1], num_words, spelling, node, after[1] + ahead)
+        node, num_words = state.node and state.node.children.get(token), state.num_words - bool(state.spelling)
+        return self._enter(state.ngram, state.finished, num_words, node, state.spelling + piece)
 
     def finish(self, state: WordState) -> float | None:
-        """log P of the words and of the sentence's end after them; None where the last word cannot end."""
-        after = self._end_word(state) if state.num_words else (state.ngram, 0.0)
-        if after is None:
+        """log P of the words and of the sentence's end after them; None where the last word cannot end.
+
+        Saying nothing costs nothing: an n-gram of sentences holds that for next to impossible, and silence would speak.
+        """
+        if not state.num_words:
+            return 0.0
+        ended = (state.ngram, state.finished) if not state.spelling else self._end_word(state)
+        return None if ended is None else ended[1] + self._ngrams.finish(ended[0])[1] * math.log(10)
+
+    def _enter(
+        self, ngram: Any, finished: float, num_finished: int, node: LexiconNode | None, spelling: str
+    ) -> WordState | None:
+        """The state within a word of which `spelling` is known, after others."""
+        if node is None and not self._open:
             return None
-        return after[1] + self._ngrams.finish(after[0])[1] * math.log(10)
+        if not spelling:  # the mark of a word's start alone, which may also be the end of the text
+            return WordState(ngram, finished, num_finished, "", node, finished)
+        ahead = self._unknown if node is None else node.log_probability
+        return WordState(ngram, finished, num_finished + 1, spelling, node, finished + ahead)
 
     def _end_word(self, state: WordState) -> tuple[Any, float] | None:
+        """KenLM's state and log P once the word that it is in has ended; None where none can end."""
+        if state.node is self._root:
+            return state.ngram, state.finished
         word = state.node.word if state.node else None
         if word is None and not (self._open and state.spelling):
             return None

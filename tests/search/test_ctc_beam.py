@@ -13,7 +13,7 @@ from audioroto.search.ctc_greedy import ctc_greedy
 from audioroto.search.word_model import WordModel
 from audioroto.text.arpa import read_arpa, write_arpa
 from audioroto.text.ngram import estimate_ngrams
-from audioroto.text.tokenizer import Tokenizer, train_tokenizer
+from audioroto.text.tokenizer import WORD_START, Tokenizer, train_tokenizer
 
 SENTENCES = ["AB A", "B AB", "A A B", "BAB AB", "B"]
 
@@ -66,10 +66,11 @@ def test_with_words_equals_all_texts_weighed(arpa, tokenizer, seed, num_frames, 
     expected = {}
     for tokens, log_probability in sum_alignments(log_probs).items():
         words = tokenizer.decode(tokens).split()
-        if tuple(tokenizer.encode(" ".join(words))) != tokens:
-            continue  # special tokens, or spelled otherwise
+        spelled = tuple(tokenizer.encode(" ".join(words)))
+        if tokens not in (spelled, (*spelled, tokenizer.pieces.index(WORD_START))):
+            continue  # special tokens, or spelled otherwise; a mark of a word's start at the end says nothing
         if open_vocabulary or model.vocabulary.issuperset(words):
-            lm = sum(model.score_sentence(words)) * math.log(10)
+            lm = sum(model.score_sentence(words)) * math.log(10) if words else 0.0  # silence is no sentence
             expected[tokens] = log_probability + lm_weight * lm + word_bonus * len(words)
     hypotheses = ctc_beam(
         log_probs,
@@ -80,6 +81,15 @@ def test_with_words_equals_all_texts_weighed(arpa, tokenizer, seed, num_frames, 
         word_bonus=word_bonus,
     )
     assert {h.tokens: h.score for h in hypotheses} == pytest.approx(expected, abs=1e-3)
+
+
+def test_an_n_gram_makes_no_words_of_silence(arpa, tokenizer):
+    pytest.importorskip("flashlight.lib.text")
+    silence = np.log(np.full((200, tokenizer.vocab_size), 0.001) + 0.99 * np.eye(tokenizer.vocab_size)[0])
+    silence[50] = silence[50][[tokenizer.pieces.index(WORD_START), *range(1, tokenizer.vocab_size)]]
+    silence[50, tokenizer.pieces.index(WORD_START)] = silence[0, 0]  # a word seems to begin there
+    (best,) = ctc_beam(silence, beam_size=50, words=WordModel(arpa, tokenizer), lm_weight=3.0)
+    assert tokenizer.decode(best.tokens) == ""
 
 
 @given(st.integers(0, 10**6), st.integers(0, 40), st.integers(1, 8))
