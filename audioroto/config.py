@@ -215,6 +215,9 @@ class Search(Section):
         10.0, gt=0.0, description="ctc_beam: beginnings worse than the best by more are dropped, in nats"
     )
     num_best: int = Field(10, ge=1, description="ctc_beam: texts that rescoring gets to choose from")
+    attention_beam_size: int = Field(8, ge=1, description="attention, joint: hypotheses kept after each token")
+    ctc_weight: float = Field(0.5, ge=0.0, le=1.0, description="joint, rescoring: weight of CTC beside the decoder")
+    length_bonus: float = Field(0.0, description="attention, joint, rescoring: added for each token, in nats")
     lm_weight: float = Field(0.5, ge=0.0, description="weight of the n-gram's log-probability")
     word_bonus: float = Field(0.5, description="added to the score for each word when there is an n-gram, in nats")
     open_vocabulary: bool = Field(False, description="with an n-gram: also say words that it does not know")

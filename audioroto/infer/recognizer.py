@@ -20,6 +20,7 @@ from audioroto.search.word_model import WordModel
 
 if TYPE_CHECKING:
     from audioroto.infer.engine import Encoding
+    from audioroto.model.decoder import Decoder
 
 GATE_WINDOW_SECONDS = 0.025
 
@@ -101,12 +102,67 @@ def _ctc_beam(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:
     return [candidates[0] for candidates in recognizer.find_candidates(encoding.log_probs, num_best=1)]
 
 
+def _attention(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:
+    from audioroto.search.attention_beam import attention_beam
+
+    found = attention_beam(
+        _need_decoder(recognizer),
+        encoding.frames,
+        encoding.lengths,
+        beam_size=recognizer.settings.attention_beam_size,
+        length_bonus=recognizer.settings.length_bonus,
+    )
+    return [candidates[0] for candidates in found]
+
+
+def _joint(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:
+    from audioroto.search.joint import joint_beam
+
+    found = joint_beam(
+        _need_decoder(recognizer),
+        encoding.frames,
+        encoding.lengths,
+        encoding.padded_log_probs,
+        beam_size=recognizer.settings.attention_beam_size,
+        ctc_weight=recognizer.settings.ctc_weight,
+        length_bonus=recognizer.settings.length_bonus,
+    )
+    return [candidates[0] for candidates in found]
+
+
+def _rescoring(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:
+    from audioroto.search.rescoring import rescore
+
+    found = rescore(
+        _need_decoder(recognizer),
+        encoding.frames,
+        encoding.lengths,
+        recognizer.find_candidates(encoding.log_probs, recognizer.settings.num_best),
+        ctc_weight=recognizer.settings.ctc_weight,
+        length_bonus=recognizer.settings.length_bonus,
+    )
+    return [candidates[0] for candidates in found]
+
+
+def _need_decoder(recognizer: Recognizer) -> "Decoder":
+    decoder = recognizer.engine.model.decoder
+    if decoder is None:
+        raise UserError(
+            "the model has no attention decoder; search with ctc_greedy or ctc_beam, "
+            "or train with decoder.num_blocks above 0"
+        )
+    return decoder
+
+
 # The way in for every search: a batch to the best hypothesis of each utterance. Those in torch are imported inside.
 MODES: dict[str, Callable[[Recognizer, "Encoding"], list[Hypothesis]]] = {
     "ctc_greedy": _ctc_greedy,
     "ctc_beam": _ctc_beam,
+    "attention": _attention,
+    "joint": _joint,
+    "rescoring": _rescoring,
 }
-MODES_WITH_LM = ("ctc_beam",)
+MODES_WITH_LM = ("ctc_beam", "rescoring")
 
 
 def find_mode(name: str) -> Callable[[Recognizer, "Encoding"], list[Hypothesis]]:

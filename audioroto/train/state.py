@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from audioroto.config import Config
+from audioroto.config import Config, parse_config
 from audioroto.errors import UserError
 from audioroto.files import atomic_path
 
@@ -84,12 +84,15 @@ def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _refuse_other_settings(path: str | Path, saved: dict[str, Any], config: Config) -> None:
-    current = config.model_dump(mode="json")
+    """How texts are searched for may change in a run; and a setting that did not exist yet had its default."""
+    earlier, current = (
+        {**settings.model_dump(), "search": {}} for settings in (parse_config(saved, str(path)), config)
+    )
     changed = [
-        f"{section}.{key} was {saved.get(section, {}).get(key)!r}, is {value!r}"
+        f"{section}.{key} was {earlier[section][key]!r}, is {value!r}"
         for section, table in current.items()
         for key, value in table.items()
-        if saved.get(section, {}).get(key) != value
+        if earlier[section][key] != value
     ]
     if changed:
         raise UserError(
