@@ -1,0 +1,64 @@
+"""Every search through the one way in."""
+
+import numpy as np
+import pytest
+import torch
+
+import audioroto
+from audioroto.config import Config, Decoder
+from audioroto.errors import UserError
+from audioroto.infer.recognizer import MODES, Recognizer
+from audioroto.model.asr import build_model
+from audioroto.model.checkpoint import Checkpoint, save_checkpoint
+from audioroto.text.tokenizer import Tokenizer
+
+
+@pytest.fixture(scope="module")
+def with_decoder(tiny_config: Config, trained, tmp_path_factory) -> Recognizer:
+    """A recognizer with a decoder that has learned nothing: what it says is nonsense, but must be the same nonsense."""
+    decoder = Decoder(num_blocks=1, num_heads=2, feedforward_width=32)
+    config = tiny_config.model_copy(update={"decoder": decoder})
+    tokenizer = Tokenizer.load(trained / "tokenizer.model")
+    weights = build_model(config, tokenizer.vocab_size).state_dict()
+    path = tmp_path_factory.mktemp("decoder") / "model.safetensors"
+    save_checkpoint(path, Checkpoint(weights, config, tokenizer, 0, {}, {}))
+    return audioroto.load_model(path)
+
+
+def make_waveforms() -> list[np.ndarray]:
+    generator = np.random.default_rng(0)
+    return [0.1 * generator.standard_normal(size).astype(np.float32) for size in (4000, 2500, 5000, 100)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_text_times_and_confidences_do_not_depend_on_the_batch(with_decoder, mode):
+    waveforms = make_waveforms()
+    together = with_decoder.recognize(waveforms, mode)
+    for waveform, transcript in zip(waveforms, together, strict=True):
+        (alone,) = with_decoder.recognize([waveform], mode)
+        assert alone.text == transcript.text
+        assert [word.text for word in transcript.words] == transcript.text.split()
+        ends = [0.0, *(word.end_seconds for word in transcript.words)]
+        assert ends == sorted(ends)
+        assert ends[-1] <= transcript.seconds
+        assert all(0 <= word.confidence <= 1 for word in transcript.words)
+
+
+def test_at_most_the_labels_that_the_frames_allow(with_decoder):
+    for mode in MODES:
+        for waveform in make_waveforms():
+            encoding = with_decoder.engine.encode([waveform])
+            (hypothesis,) = MODES[mode](with_decoder, encoding)
+            assert len(hypothesis.tokens) <= int(encoding.lengths)
+
+
+@pytest.mark.parametrize("mode", ["attention", "joint", "rescoring"])
+def test_a_model_without_a_decoder_says_which_modes_it_has(trained, mode):
+    recognizer = audioroto.load_model(trained / "model.safetensors")
+    with pytest.raises(UserError, match="ctc_greedy or ctc_beam"):
+        recognizer.recognize(make_waveforms()[:1], mode)
+
+
+def test_an_unknown_mode_is_refused(with_decoder):
+    with torch.inference_mode(), pytest.raises(UserError, match="the modes are"):
+        with_decoder.recognize(make_waveforms()[:1], "viterbi")
