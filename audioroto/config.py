@@ -74,6 +74,21 @@ class Augment(Section):
         (0.9, 1.0, 1.1), min_length=1, description="speed factors, one drawn for each utterance and epoch"
     )
     volume_decibels: float = Field(6.0, ge=0.0, description="gain drawn from ± this")
+    reverberation_share: float = Field(
+        0.0, ge=0.0, le=1.0, description="probability that an utterance is heard in a room"
+    )
+    impulse_response_dir: str = Field(
+        "", description="folder of recorded room impulse responses, taken half the time; empty: simulated rooms alone"
+    )
+    noise_share: float = Field(0.0, ge=0.0, le=1.0, description="probability that noise is added to an utterance")
+    noise_snr_decibels: tuple[float, float] = Field(
+        (5.0, 20.0), description="lowest and highest signal-to-noise ratio, drawn between"
+    )
+    noise_dir: str = Field(
+        "",
+        description="folder of noises, searched in all its folders but impulse_response_dir and those named rir or "
+        "rir_…; empty: made noise, white to pink",
+    )
     frequency_masks: int = Field(2, ge=0, description="SpecAugment: masks over mel bins")
     frequency_mask_bins: int = Field(27, ge=0, description="SpecAugment: widest frequency mask, in mel bins")
     time_masks_per_second: float = Field(
@@ -86,6 +101,13 @@ class Augment(Section):
     start_update: int = Field(
         0, ge=0, description="SpecAugment and dropout grow linearly from nothing over this many updates"
     )
+
+    @model_validator(mode="after")
+    def _ratios_ascend(self) -> Self:
+        low, high = self.noise_snr_decibels
+        if not low <= high:
+            raise ValueError(f"noise_snr_decibels {low:g} to {high:g} must ascend; try [{high:g}, {low:g}]")
+        return self
 
 
 class Train(Section):
