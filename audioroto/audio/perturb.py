@@ -89,7 +89,8 @@ def make_impulse_response(
 def make_noise(generator: np.random.Generator, num_samples: int, slope: float) -> np.ndarray:
     """Noise whose power falls with frequency as 1 / f^slope: 0 is white, 1 pink; (num_samples,) float32, of power 1."""
     num_fast = 1 << max(1, num_samples - 1).bit_length()
-    spectrum = np.fft.rfft(generator.standard_normal(num_fast))
-    frequencies = np.arange(1, len(spectrum) + 1)  # from 1: the power at 0 Hz stays finite
+    spectrum = np.fft.rfft(generator.standard_normal(num_fast, dtype=np.float32))
+    # From 1: the power at 0 Hz stays finite.
+    frequencies = np.arange(1, len(spectrum) + 1, dtype=np.float32)
     noise = np.fft.irfft(spectrum * frequencies ** (-slope / 2))[:num_samples]
     return (noise / np.sqrt(np.square(noise).mean())).astype(np.float32)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -49,6 +50,16 @@ class SpeechDataset(Dataset[Batch]):
         self.sample_rate = sample_rate
         self.seed = seed
         self.surroundings = Surroundings(augment, sample_rate) if augment else None
+
+    @property
+    def seconds(self) -> list[float]:
+        """The length of each utterance, as recorded."""
+        return [utterance.seconds for utterance in self.utterances]
+
+    @property
+    def surroundings_files(self) -> list[Path]:
+        """Noises and impulse responses that utterances may be perturbed with."""
+        return [*self.surroundings.impulse_responses, *self.surroundings.noises] if self.surroundings else []
 
     def __getitem__(self, plan: BatchPlan) -> Batch:
         """Raises AudioError naming the file that cannot be read."""

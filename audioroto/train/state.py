@@ -79,7 +79,8 @@ def load_state(
     _refuse_other_settings(path, json.loads(metadata["config"]), config)
     if metadata["inputs"] != inputs:
         raise UserError(
-            f"{path} belongs to a run on other training data or noises, or another tokenizer. Give another --exp-dir, or --restart"
+            f"{path} belongs to a run on other training data or noises, or with another tokenizer. "
+            "Give another --exp-dir, or --restart"
         )
     model.load_state_dict(_strip(tensors, "model."))
     for name, parameter in model.named_parameters():
@@ -120,7 +121,8 @@ def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 – not a dictionary
+            # Note: cloned, because what get_tensor gives is the file itself, mapped: it would change with the file.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 – not a dictionary
     except (SafetensorError, OSError) as error:
         raise UserError(f"training state {path} is damaged ({error})") from None
     if metadata.pop("sha256", None) != _hash(tensors, metadata):
@@ -135,7 +137,7 @@ def _hash(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
