@@ -83,10 +83,10 @@ def make_report(selection: Selection, train_dir: Path) -> Table:
     table.add_column("utterances", justify="right")
     table.add_column("hours", justify="right")
     _add_row(table, "trained on", selection.utterances)
+    characters = " ".join(selection.unknown_characters[:20])
+    _add_row(table, f"of these, with <unk>, for want of a token: {characters or 'none'}", selection.unknown)
     for reason in (EMPTY, LONGER, SHORTER, CROWDED):
         _add_row(table, f"left out: {reason}", [utterance for utterance, why in selection.dropped if why == reason])
-    characters = " ".join(selection.unknown_characters[:20])
-    _add_row(table, f"of these with <unk>, for want of a token: {characters or 'none'}", selection.unknown)
     return table
 
 
