@@ -1,12 +1,16 @@
-"""Other speakers and rooms from the same recording, for training.
+"""Other speakers, rooms and surroundings from the same recording, for training.
 
-Deterministic: the random draw happens where batches are made.
+Deterministic but for what a generator is handed to: the random draw happens where batches are made.
 """
 
 import numpy as np
 
 from audioroto.audio.resample import resample
 from audioroto.errors import UserError
+
+_RT60_SECONDS = (0.1, 0.7)  # time in which the sound of a room falls by 60 dB: from a closet to a lecture hall
+_DIRECT_DECIBELS = (0.0, 12.0)  # direct sound over reverberation: across the room to close by
+_GAP_SECONDS = (0.001, 0.010)  # from the direct sound to the first reflection
 
 
 def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
@@ -26,3 +30,67 @@ def change_volume(samples: np.ndarray, decibels: float) -> np.ndarray:
     Nothing is clipped: floating-point samples may pass 1.0.
     """
     return samples * np.float32(10.0 ** (decibels / 20.0))
+
+
+def add_noise(samples: np.ndarray, noise: np.ndarray, snr_decibels: float) -> np.ndarray:
+    """The samples (S,) with `noise`, scaled to lie `snr_decibels` below them in energy; (S,) float32.
+
+    Noise shorter than the samples is repeated, longer noise is cut. Silence, of either, adds nothing.
+    """
+    import torch
+    from torchaudio.functional import add_noise as add_scaled
+
+    noise = np.resize(noise, len(samples))
+    if not (samples.any() and noise.any()):
+        return samples
+    mixed = add_scaled(torch.from_numpy(samples), torch.from_numpy(noise), torch.tensor(float(snr_decibels)))
+    return mixed.numpy()  # (S,)
+
+
+def add_reverberation(samples: np.ndarray, impulse_response: np.ndarray) -> np.ndarray:
+    """The samples (S,) as heard in the room of `impulse_response`, as loud as before and not later; (S,) float32.
+
+    The response counts from its loudest sample on, the direct sound: words stay where they are, as far as a recorded
+    response tells. What rings on behind the last sample is cut. A silent response changes nothing.
+    """
+    import torch
+    from torchaudio.functional import fftconvolve
+
+    response = impulse_response[np.abs(impulse_response).argmax() :] if impulse_response.any() else np.ones(1)
+    num_samples = len(samples) + len(response) - 1
+    num_fast = 1 << (num_samples - 1).bit_length()  # Note: a transform of prime length takes several times as long
+    padded = np.pad(samples, (0, num_fast - num_samples))
+    rung = fftconvolve(torch.from_numpy(padded), torch.from_numpy(response.astype(np.float32)))
+    reverberant = rung.numpy()[: len(samples)]  # (S,)
+    loudness = np.linalg.norm(reverberant)
+    return reverberant * np.float32(np.linalg.norm(samples) / loudness) if loudness else samples
+
+
+def make_impulse_response(
+    generator: np.random.Generator, rate: int, rt60_seconds: tuple[float, float] = _RT60_SECONDS
+) -> np.ndarray:
+    """A room drawn from `generator`: its impulse response (S,) float32 at `rate`, of unit energy.
+
+    The direct sound is sample 0 and the loudest; behind a gap follows noise that decays exponentially, by 60 dB in a
+    time drawn from `rt60_seconds` (Polack, "La transmission de l'énergie sonore dans les salles", 1988).
+    """
+    rt60 = generator.uniform(*rt60_seconds)
+    direct_decibels = generator.uniform(*_DIRECT_DECIBELS)
+    num_gap = 1 + round(generator.uniform(*_GAP_SECONDS) * rate)
+    seconds = np.arange(max(1, round(rt60 * rate))) / rate
+    envelope = 10.0 ** (-3.0 * seconds / rt60)
+    # Note: within three deviations, so that no reflection outdoes the direct sound, whose place tells the time.
+    tail = generator.standard_normal(len(envelope)).clip(-3, 3) * envelope
+    tail *= np.sqrt(10.0 ** (-direct_decibels / 10.0) / np.square(envelope).sum())
+    response = np.concatenate([[1.0], np.zeros(num_gap - 1), tail])
+    return (response / np.linalg.norm(response)).astype(np.float32)  # (S,)
+
+
+def make_noise(generator: np.random.Generator, num_samples: int, slope: float) -> np.ndarray:
+    """Noise whose power falls with frequency as 1 / f^slope: 0 is white, 1 pink; (num_samples,) float32, of power 1."""
+    num_fast = 1 << max(1, num_samples - 1).bit_length()
+    spectrum = np.fft.rfft(generator.standard_normal(num_fast, dtype=np.float32))
+    # From 1: the power at 0 Hz stays finite.
+    frequencies = np.arange(1, len(spectrum) + 1, dtype=np.float32)
+    noise = np.fft.irfft(spectrum * frequencies ** (-slope / 2))[:num_samples]
+    return (noise / np.sqrt(np.square(noise).mean())).astype(np.float32)

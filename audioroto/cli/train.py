@@ -12,12 +12,20 @@ from audioroto.config import load_config
 def train(
     train_dir: Annotated[Path, typer.Option(help="Data directory to train on.")],
     valid_dir: Annotated[Path, typer.Option(help="Data directory that chooses checkpoints; never a test set.")],
-    tokenizer: Annotated[Path, typer.Option(help="Model made by 'audioroto tokenizer'.")],
     exp_dir: Annotated[Path, typer.Option(help="Experiment folder; an interrupted run there goes on.")],
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Model made by 'audioroto tokenizer'; --init-from brings its own.")
+    ] = None,
+    init_from: Annotated[
+        Path | None, typer.Option(help="Model file to begin from: to train a model further on other speech.")
+    ] = None,
     config: ConfigFiles = None,
     overrides: Overrides = None,
     device: Device = "auto",
     restart: Annotated[bool, typer.Option("--restart", help="Begin afresh even if a run could go on.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Try the largest batch and one update, keep nothing, and stop.")
+    ] = False,
 ) -> None:
     """Train a model; Ctrl-C saves, and the same command goes on from there."""
     from rich.console import Console
@@ -26,6 +34,16 @@ def train(
 
     settings = load_config(config or [], overrides or [])
     run(
-        settings, train_dir, valid_dir, tokenizer, exp_dir, device=device, restart=restart, console=Console(stderr=True)
+        settings,
+        train_dir,
+        valid_dir,
+        tokenizer,
+        exp_dir,
+        device=device,
+        init_from=init_from,
+        restart=restart,
+        dry_run=dry_run,
+        console=Console(stderr=True),
     )
-    print(f"checkpoints in {exp_dir / 'checkpoints'}, curves in {exp_dir / 'curves.png'}")
+    if not dry_run:
+        print(f"checkpoints in {exp_dir / 'checkpoints'}, curves in {exp_dir / 'curves.png'}")

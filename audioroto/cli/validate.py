@@ -5,12 +5,29 @@ from typing import Annotated
 
 import typer
 
+from audioroto.cli.options import ConfigFiles, Overrides
+
 
 def validate(
     datadirs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Kaldi data directories.")],
     fix: Annotated[
         bool, typer.Option("--fix", help="Repair what can be repaired; a backup is kept in DIR/.backup.")
     ] = False,
+    for_training: Annotated[
+        bool,
+        typer.Option(
+            "--for-training",
+            help="Also report what training on the first DIR leaves out, and which of its speakers are in the others.",
+        ),
+    ] = False,
+    tokenizer: Annotated[
+        Path | None,
+        typer.Option(
+            help="For --for-training; without one, it is made from the first DIR as 'audioroto tokenizer' would."
+        ),
+    ] = None,
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
 ) -> None:
     """List all that is wrong with data directories, as FILE:LINE: MESSAGE; exit status 1 if anything is."""
     from audioroto.corpus.datadir import read_datadir, summarize
@@ -39,5 +56,17 @@ def validate(
                 f"{datadir}: no problems: {summary.utterances:,} utterances, {summary.hours:.2f} hours, "
                 f"{summary.speakers:,} speakers, {summary.words:,} words"
             )
+    if for_training:
+        from rich.console import Console
+
+        from audioroto.config import load_config
+        from audioroto.train.selection import make_report, preview_training
+
+        settings = load_config(config or [], overrides or [])
+        selection, warnings = preview_training(datadirs[0], datadirs[1:], tokenizer, settings)
+        Console().print(make_report(selection, datadirs[0]))
+        for warning in warnings:
+            typer.echo(f"{warning} (only a warning)")
+        num_bad += not selection.utterances
     if num_bad:
         raise typer.Exit(1)

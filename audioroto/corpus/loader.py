@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,10 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from audioroto.audio.load import load_audio
-from audioroto.audio.perturb import change_speed, change_volume
 from audioroto.config import Augment
 from audioroto.corpus.batches import BatchPlan
 from audioroto.corpus.datadir import Utterance
+from audioroto.corpus.surroundings import Surroundings
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,10 @@ class Batch:
 
 
 class SpeechDataset(Dataset[Batch]):
-    """Turns a `BatchPlan` into a `Batch`. With `augment`, each utterance is perturbed by draws keyed to it alone."""
+    """Turns a `BatchPlan` into a `Batch`. With `augment`, each utterance is perturbed by draws keyed to it alone.
+
+    Raises UserError when a folder that `augment` names holds no audio.
+    """
 
     def __init__(
         self,
@@ -45,7 +49,17 @@ class SpeechDataset(Dataset[Batch]):
         self.tokens = tokens
         self.sample_rate = sample_rate
         self.seed = seed
-        self.augment = augment
+        self.surroundings = Surroundings(augment, sample_rate) if augment else None
+
+    @property
+    def seconds(self) -> list[float]:
+        """The length of each utterance, as recorded."""
+        return [utterance.seconds for utterance in self.utterances]
+
+    @property
+    def surroundings_files(self) -> list[Path]:
+        """Noises and impulse responses that utterances may be perturbed with."""
+        return [*self.surroundings.impulse_responses, *self.surroundings.noises] if self.surroundings else []
 
     def __getitem__(self, plan: BatchPlan) -> Batch:
         """Raises AudioError naming the file that cannot be read."""
@@ -70,11 +84,7 @@ class SpeechDataset(Dataset[Batch]):
             start_seconds=utterance.start_seconds,
             end_seconds=utterance.end_seconds,
         )
-        if self.augment is None:
-            return samples
-        generator = np.random.default_rng([seed, 0])  # the seed itself is SpecAugment's
-        samples = change_speed(samples, generator.choice(self.augment.speeds))
-        return change_volume(samples, generator.uniform(-1, 1) * self.augment.volume_decibels)
+        return self.surroundings.perturb(samples, seed) if self.surroundings else samples
 
 
 def load_batches(dataset: SpeechDataset, plans: Iterable[BatchPlan], num_workers: int) -> Iterator[Batch]:

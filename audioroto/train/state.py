@@ -1,6 +1,13 @@
-"""What an interrupted run needs to go on as if never interrupted: one safetensors file, written atomically."""
+"""What an interrupted run needs to go on as if never interrupted: one safetensors file, written atomically.
 
+The one before it is kept beside it, and takes its place when it turns out to be damaged.
+"""
+
+import hashlib
 import json
+import logging
+import os
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +21,8 @@ from audioroto.config import Config, parse_config
 from audioroto.errors import UserError
 from audioroto.files import atomic_path
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass
 class Progress:
@@ -25,6 +34,13 @@ class Progress:
     audio_seconds: float = 0.0
     wall_seconds: float = 0.0
     best: list[dict[str, Any]] = field(default_factory=list)  # kept checkpoints: update, wer, loss
+    init_from: list[dict[str, Any]] = field(default_factory=list)  # models it began from, in turn: model, sha256, step
+
+
+def previous_state(path: str | Path) -> Path:
+    """Where `save_state` keeps the state that was at `path` before."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
 def save_state(
@@ -35,14 +51,20 @@ def save_state(
     config: Config,
     inputs: str,
 ) -> None:
-    """Write weights, optimizer moments and progress to `path`; `inputs` is a fingerprint of what is trained on."""
+    """Write weights, optimizer moments and progress to `path`; `inputs` is a fingerprint of what is trained on.
+
+    What was at `path` is kept at `previous_state(path)`. A full disk leaves both as they were.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{key}.{name}"] = value
     metadata = {"progress": json.dumps(asdict(progress)), "config": config.model_dump_json(), "inputs": inputs}
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+        save_file(tensors, temporary, {**metadata, "sha256": _hash(tensors, metadata)})
+        if Path(path).exists():
+            _copy(path, previous_state(path))
 
 
 def load_state(
@@ -50,18 +72,15 @@ def load_state(
 ) -> Progress:
     """Put weights and moments back and return the progress.
 
-    Raises UserError when the file is damaged, or was written under another configuration or for other `inputs`.
+    Where the file is damaged, the one before it takes its place, with a warning. Raises UserError when that is damaged
+    too, or when the state was written under another configuration or for other `inputs`.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 – not a dictionary
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"training state {path} is damaged ({error}); remove it to start the run afresh") from None
+    metadata, tensors = _read_sound(path)
     _refuse_other_settings(path, json.loads(metadata["config"]), config)
     if metadata["inputs"] != inputs:
         raise UserError(
-            f"{path} belongs to a run on other training data or another tokenizer. Give another --exp-dir, or --restart"
+            f"{path} belongs to a run on other training data or noises, or with another tokenizer. "
+            "Give another --exp-dir, or --restart"
         )
     model.load_state_dict(_strip(tensors, "model."))
     for name, parameter in model.named_parameters():
@@ -77,6 +96,59 @@ def load_state(
                 **{key: value.to(parameter.device) for key, value in moments.items()},
             }
     return Progress(**json.loads(metadata["progress"]))
+
+
+def _read_sound(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of the state, or of the one before it if it is damaged."""
+    try:
+        return _read(path)
+    except UserError as error:
+        previous = previous_state(path)
+        if not previous.exists():
+            raise UserError(f"{error}; remove it to start the run afresh") from None
+        try:
+            metadata, tensors = _read(previous)
+        except UserError as another:
+            raise UserError(f"{error}, and so is the one before it: {another}; give --restart to begin anew") from None
+        logger.warning(
+            "%s; going on from the one before it, update %d", error, json.loads(metadata["progress"])["update"]
+        )
+        _copy(previous, path)  # so that the next save keeps this one, and not the damaged one
+        return metadata, tensors
+
+
+def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            # Note: cloned, because what get_tensor gives is the file itself, mapped: it would change with the file.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 – not a dictionary
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"training state {path} is damaged ({error})") from None
+    if metadata.pop("sha256", None) != _hash(tensors, metadata):
+        raise UserError(
+            f"training state {path} is damaged (its content does not have the hash that was stored with it)"
+        )
+    return metadata, tensors
+
+
+def _hash(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    """SHA-256 over names, types, shapes and values: safetensors itself notices a missing end, but no changed bit."""
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _copy(source: str | Path, target: Path | str) -> None:
+    """Make `target` the same file as `source`, without a moment at which it is not whole."""
+    with atomic_path(target) as temporary:
+        temporary.unlink()
+        try:
+            os.link(source, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(source, temporary)
 
 
 def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

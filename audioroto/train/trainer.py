@@ -2,31 +2,38 @@
 
 import logging
 import math
+import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from audioroto.config import Config, save_config
-from audioroto.corpus.batches import iter_batches
+from audioroto.corpus.batches import iter_batches, plan_epoch
 from audioroto.corpus.datadir import read_datadir, summarize
 from audioroto.corpus.loader import Batch, SpeechDataset, load_batches
 from audioroto.errors import UserError
 from audioroto.model.asr import Losses, build_model, count_parameters
 from audioroto.model.checkpoint import Checkpoint, describe_environment, save_checkpoint
 from audioroto.model.device import choose_device, choose_precision
-from audioroto.text.tokenizer import Tokenizer
 from audioroto.train.base_control import follow_loss
+from audioroto.train.diagnose import explain_out_of_memory, load_worst_batch, save_bad_batch
+from audioroto.train.experiment import Experiment, make_progress_bar
+from audioroto.train.initialize import choose_tokenizer, load_origin
 from audioroto.train.interrupt import note_stop_signals
 from audioroto.train.metrics import MetricsLog, draw_curves, read_metrics
 from audioroto.train.optimizer import learning_rate, make_optimizer
-from audioroto.train.selection import fingerprint, report_dropped, select_utterances
-from audioroto.train.state import Progress as RunProgress
-from audioroto.train.state import load_state, save_state
+from audioroto.train.selection import (
+    describe_shared_speakers,
+    fingerprint,
+    make_report,
+    select_utterances,
+    write_dropped,
+)
+from audioroto.train.state import Progress, load_state, save_state
 from audioroto.train.statistics import measure_statistics
 from audioroto.train.validate import Validation, open_validation_set
 
@@ -35,42 +42,34 @@ MOST_BAD_UPDATES = 10
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """Where a run keeps what it makes."""
-
-    folder: Path
-
-    @property
-    def state(self) -> Path:
-        return self.folder / "resume.safetensors"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
-
-    def checkpoint(self, update: int) -> Path:
-        return self.checkpoints / f"update-{update:07d}.safetensors"
-
-
 def train(
     config: Config,
     train_dir: str | Path,
     valid_dir: str | Path,
-    tokenizer_path: str | Path,
+    tokenizer_path: str | Path | None,
     exp_dir: str | Path,
     *,
     device: str = "auto",
+    init_from: str | Path | None = None,
     restart: bool = False,
+    dry_run: bool = False,
     console: Console,
 ) -> None:
     """Train a model on `train_dir`, choosing checkpoints by WER on `valid_dir`; goes on where an earlier call stopped.
 
+    `init_from` is a model file to begin from, whose tokenizer is taken where `tokenizer_path` is None. A dry run stops
+    after the trial of the worst batch and one update, and leaves nothing behind.
     Raises KeyboardInterrupt after saving when it is asked to stop (Ctrl-C, SIGTERM), UserError for inputs it refuses.
     """
-    trainer = Trainer(config, train_dir, valid_dir, tokenizer_path, exp_dir, device=device, console=console)
-    trainer.resume(restart)
-    trainer.run()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory() as nowhere:
+        paths = (train_dir, valid_dir, tokenizer_path, nowhere if dry_run else exp_dir)
+        trainer = Trainer(config, *paths, device=device, init_from=init_from, console=console)
+        trainer.resume(restart)
+        if dry_run:
+            trainer.run_dry(started)
+        else:
+            trainer.run()
 
 
 class Trainer:
@@ -81,10 +80,11 @@ class Trainer:
         config: Config,
         train_dir: str | Path,
         valid_dir: str | Path,
-        tokenizer_path: str | Path,
+        tokenizer_path: str | Path | None,
         exp_dir: str | Path,
         *,
         device: str,
+        init_from: str | Path | None = None,
         console: Console,
     ) -> None:
         self.config = config
@@ -92,10 +92,13 @@ class Trainer:
         self.experiment = Experiment(Path(exp_dir))
         self.device = choose_device(device)
         self.dtype = choose_precision(config.train.precision, self.device)
-        self.tokenizer = Tokenizer.load(tokenizer_path)
+        self.origin = load_origin(init_from) if init_from else None
+        self.tokenizer = choose_tokenizer(tokenizer_path, self.origin)
+        if self.origin:
+            self.origin.refuse_unless_fit(config, self.tokenizer)
         selection = select_utterances(read_datadir(train_dir), self.tokenizer, config)
-        self.inputs = fingerprint(selection, self.tokenizer)
-        dropped = report_dropped(selection, self.experiment.folder / "dropped.tsv")
+        console.print(make_report(selection, Path(train_dir)))
+        write_dropped(selection, self.experiment.folder / "dropped.tsv")
         self.train_set = SpeechDataset(
             selection.utterances,
             selection.tokens,
@@ -103,17 +106,17 @@ class Trainer:
             seed=config.train.seed,
             augment=config.augment,
         )
+        self.inputs = fingerprint(selection, self.tokenizer, self.train_set.surroundings_files)
         self.train_summary = summarize(selection.utterances)
         self.validator = open_validation_set(valid_dir, self.tokenizer, config)
+        others = self.validator.dataset.utterances
+        if shared := describe_shared_speakers(selection.utterances, others, Path(valid_dir)):
+            logger.warning(shared)
         self.model = build_model(config, self.tokenizer.vocab_size).to(self.device)
         self.optimizer = make_optimizer(self.model, config.train.weight_decay)
         self.base_controller = follow_loss(self.model, config.position)
-        self.progress = RunProgress()
+        self.progress = Progress()
         self.num_bad_updates = 0
-        console.print(
-            f"training on {self.train_summary.utterances} utterances, {self.train_summary.hours:.2f} h, "
-            f"{self.train_summary.speakers} speakers; left out: {dropped}"
-        )
         console.print(
             f"{count_parameters(self.model):,} parameters, {self.tokenizer.vocab_size} tokens, "
             f"{self.device.type} in {str(self.dtype).removeprefix('torch.')}"
@@ -123,22 +126,31 @@ class Trainer:
         """Load the state that an interrupted run left; without one, or with `restart`, measure statistics and begin."""
         if self.experiment.state.exists() and not restart:
             self.progress = load_state(self.experiment.state, self.model, self.optimizer, self.config, self.inputs)
+            if self.origin:
+                self.origin.refuse_unless_begun_from(self.progress.init_from, self.experiment.state)
             self.console.print(f"resumed at update {self.progress.update} of {self.config.train.max_updates}")
         else:
             save_config(self.config, self.experiment.folder / "config.toml")
-            measure_statistics(self.model, self.train_set)
+            if self.origin:
+                self.model.load_state_dict(self.origin.checkpoint.weights)  # with the statistics of features
+                self.progress.init_from = self.origin.chain
+            else:
+                measure_statistics(self.model, self.train_set)
         self.metrics = MetricsLog(self.experiment.folder / "metrics.jsonl", self.progress.update)
 
     def run(self) -> None:
         """Update until the configured number is reached, validating and saving on the way."""
         settings = self.config.train
+        if self.progress.update < settings.max_updates:
+            self.try_worst_batch()
         started = time.monotonic() - self.progress.wall_seconds
-        with note_stop_signals() as stop, self._show_progress() as bar:
+        with note_stop_signals() as stop, make_progress_bar(self.console) as bar:
             task = bar.add_task("train", total=settings.max_updates, completed=self.progress.update, note="")
             for batch in self._iter_batches():
                 if self.progress.update >= settings.max_updates:
                     break
-                note = self.update(batch)
+                with explain_out_of_memory(batch, self.config):
+                    note = self.update(batch)
                 self.progress.wall_seconds = time.monotonic() - started
                 bar.update(task, completed=self.progress.update, note=note)
                 if self.progress.update % settings.valid_every_updates == 0 or (
@@ -150,6 +162,44 @@ class Trainer:
                     self.console.print(f"stopped at update {self.progress.update}; the same command goes on from there")
                     raise KeyboardInterrupt
 
+    def run_dry(self, started: float) -> None:
+        """Try the worst batch and one update, and say what the run would be; `started` is the monotonic time before."""
+        self.try_worst_batch()
+        batch = next(self._iter_batches())
+        seconds = time.monotonic() - started
+        with explain_out_of_memory(batch, self.config):
+            self.update(batch)
+        settings = self.config.train
+        seconds_each = self.train_set.seconds
+        plans = plan_epoch(seconds_each, settings.batch_seconds, seed=settings.seed, epoch=0, short_first=False)
+        self.console.print(
+            f"dry run: {count_parameters(self.model):,} parameters; {len(plans)} batches an epoch, "
+            f"{settings.max_updates / len(plans):.1f} epochs; {seconds:.1f} s until the first update, which took "
+            f"{time.monotonic() - started - seconds:.2f} s"
+        )
+
+    def try_worst_batch(self) -> None:
+        """Forward and backward on the batch that takes most memory, at the slowest speed: to fail now, not in an hour.
+
+        Leaves weights, optimizer and random states as they were. Raises UserError with the setting to change.
+        """
+        batch = load_worst_batch(self.train_set, self.config)
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), explain_out_of_memory(batch, self.config):
+            self.compute_losses(batch).total.backward()
+        self.optimizer.zero_grad()
+
+    def compute_losses(self, batch: Batch) -> Losses:
+        """The losses of a batch, in the run's precision, with gradients to follow."""
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            return self.model.loss(
+                batch.waveforms.to(self.device),
+                batch.waveform_lengths.to(self.device),
+                batch.tokens.to(self.device),
+                batch.token_lengths.to(self.device),
+                augment_seeds=batch.seeds,
+            )
+
     def update(self, batch: Batch) -> str:
         """One optimizer update on `batch`; returns what the progress bar says of it."""
         settings, progress = self.config.train, self.progress
@@ -160,7 +210,7 @@ class Trainer:
         self.model.set_regularization(strength if self.config.augment.start_update else 1.0)
         # Dropout is keyed by seed and update alone, so that a resumed run draws what the uninterrupted one would.
         torch.manual_seed(settings.seed * 1_000_003 + progress.update)
-        losses = self._compute_losses(batch)
+        losses = self.compute_losses(batch)
         num_tokens = int(batch.token_lengths.sum())
         loss = losses.total / num_tokens
         loss.backward()
@@ -176,7 +226,7 @@ class Trainer:
         seconds = int(batch.waveform_lengths.sum()) / self.config.features.sample_rate
         progress.audio_seconds += seconds
         if self.base_controller:
-            self.base_controller.step(progress.update, lambda: self._compute_losses(batch).total.item())
+            self.base_controller.step(progress.update, lambda: self.compute_losses(batch).total.item())
         if progress.update % settings.log_every_updates == 0:
             num_terms = num_tokens + len(batch.ids)  # the decoder says the end of each utterance too
             attention = None if losses.attention is None else losses.attention.item() / num_terms
@@ -214,7 +264,7 @@ class Trainer:
             highlight=False,
             markup=False,
         )
-        self._keep_if_best(found)
+        self._keep(found)
         draw_curves(read_metrics(self.metrics.path), self.experiment.folder / "curves.png", self.experiment.folder.name)
         self.save()
 
@@ -222,49 +272,40 @@ class Trainer:
         """Write the state to resume from."""
         save_state(self.experiment.state, self.model, self.optimizer, self.progress, self.config, self.inputs)
 
-    def _compute_losses(self, batch: Batch) -> Losses:
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return self.model.loss(
-                batch.waveforms.to(self.device),
-                batch.waveform_lengths.to(self.device),
-                batch.tokens.to(self.device),
-                batch.token_lengths.to(self.device),
-                augment_seeds=batch.seeds,
-            )
-
     def _describe_base(self) -> dict[str, float]:
         """The rotary base for metrics.jsonl, where there is one that moves."""
         base = self.model.encoder.rotary_base
         return {} if base is None or base.mode == "fixed" else {"rotary_base": round(base.base, 3)}
 
-    def _keep_if_best(self, found: Validation) -> None:
+    def _keep(self, found: Validation) -> None:
+        """Write a checkpoint if it is among the best by validation WER, and remove the one that it beats."""
+        notes = {
+            "train": asdict(self.train_summary),
+            "updates": self.progress.update,
+            "audio_hours_seen": round(self.progress.audio_seconds / 3600, 3),
+            "train_minutes": round(self.progress.wall_seconds / 60, 2),
+            "parameters": count_parameters(self.model),
+            "precision": str(self.dtype).removeprefix("torch."),
+            "valid_wer": round(100 * found.words.rate, 4),
+            "valid_loss": round(found.loss, 5),
+            "init_from": self.progress.init_from,
+        }
         entry = {"update": self.progress.update, "wer": found.words.rate, "loss": found.loss}
         ranked = sorted([*self.progress.best, entry], key=lambda kept: (kept["wer"], kept["loss"]))
-        kept, beaten = ranked[: self.config.train.keep_checkpoints], ranked[self.config.train.keep_checkpoints :]
-        if entry in kept:
-            notes = {
-                "train": asdict(self.train_summary),
-                "updates": self.progress.update,
-                "audio_hours_seen": round(self.progress.audio_seconds / 3600, 3),
-                "train_minutes": round(self.progress.wall_seconds / 60, 2),
-                "parameters": count_parameters(self.model),
-                "precision": str(self.dtype).removeprefix("torch."),
-                "valid_wer": round(100 * found.words.rate, 4),
-                "valid_loss": round(found.loss, 5),
-            }
+        self.progress.best = ranked[: self.config.train.keep_checkpoints]
+        if entry in self.progress.best:
             weights = {name: tensor.detach().cpu() for name, tensor in self.model.state_dict().items()}
-            checkpoint = Checkpoint(
-                weights, self.config, self.tokenizer, self.progress.update, describe_environment(), notes
+            save_checkpoint(
+                self.experiment.checkpoint(self.progress.update),
+                Checkpoint(weights, self.config, self.tokenizer, self.progress.update, describe_environment(), notes),
             )
-            save_checkpoint(self.experiment.checkpoint(self.progress.update), checkpoint)
-        self.progress.best = kept
-        for other in beaten:
-            self.experiment.checkpoint(other["update"]).unlink(missing_ok=True)
+        for beaten in ranked[self.config.train.keep_checkpoints :]:
+            self.experiment.checkpoint(beaten["update"]).unlink(missing_ok=True)
 
     def _iter_batches(self) -> Iterator[Batch]:
         settings, progress = self.config.train, self.progress
         plans = iter_batches(
-            [utterance.seconds for utterance in self.train_set.utterances],
+            self.train_set.seconds,
             settings.batch_seconds,
             seed=settings.seed,
             short_first_epochs=settings.short_first_epochs,
@@ -275,25 +316,17 @@ class Trainer:
 
     def _report_bad_update(self, batch: Batch) -> None:
         self.num_bad_updates += 1
-        names = " ".join(batch.ids[:8])
-        logger.warning("update %d: loss or gradient is not finite, skipped; utterances %s", self.progress.update, names)
+        update, names = self.progress.update, " ".join(batch.ids[:8])
+        path = self.experiment.bad_batch(update)
+        save_bad_batch(path, batch, update)
+        logger.warning(
+            "update %d: loss or gradient is not finite, skipped; utterances %s, saved in %s", update, names, path
+        )
         if self.num_bad_updates == MOST_BAD_UPDATES:
             raise UserError(
                 f"{MOST_BAD_UPDATES} updates in a row were not finite (last utterances: {names}); "
                 "lower train.learning_rate, or set train.precision = 'float32'"
             )
-
-    def _show_progress(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self.console,
-            disable=not self.console.is_terminal,
-        )
 
 
 def _name_losses(split: str, ctc: float, attention: float | None) -> dict[str, float]:

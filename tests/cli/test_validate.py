@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -6,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from audioroto.cli.validate import validate
-from audioroto.corpus.datadir import Utterance, write_datadir
+from audioroto.corpus.datadir import Utterance, read_datadir, write_datadir
 
 
 def test_lists_counts_repairs_and_exits_with_1_while_problems_remain(tmp_path: Path) -> None:
@@ -40,3 +41,28 @@ def test_lists_counts_repairs_and_exits_with_1_while_problems_remain(tmp_path: P
     assert result.exit_code == 1
     assert result.output.count("no such file") == 2
     assert "correct the lines above" in result.output
+
+
+def test_for_training_it_tells_what_is_left_out_and_who_is_on_both_sides(tone_corpus: Path, tmp_path: Path) -> None:
+    app = typer.Typer()
+    app.command()(validate)
+    write_datadir(tmp_path / "test", read_datadir(tone_corpus / "train")[-1:])
+    dirs = [str(tone_corpus / "train"), str(tone_corpus / "valid"), str(tmp_path / "test")]
+    settings = [
+        "--set",
+        "text.units=char",
+        "--set",
+        "train.min_utterance_seconds=0.4",
+        "--set",
+        "encoder.subsampling=4",
+    ]
+    result = CliRunner().invoke(app, ["--for-training", *settings, *dirs])
+    assert result.exit_code == 0, result.output
+    utterances = read_datadir(tone_corpus / "train")
+    num_short = sum(utterance.seconds < 0.4 for utterance in utterances)
+    assert 0 < num_short < len(utterances)
+    assert re.search(rf"left out: shorter than train\.min_utterance_seconds +│ +{num_short} ", result.output)
+    assert f"{tmp_path / 'test'}: 1 of its speakers are trained on too (f)" in result.output
+    assert "valid: 1 of" not in result.output
+    result = CliRunner().invoke(app, ["--for-training", *settings, "--set", "encoder.subsampling=8", *dirs])
+    assert result.exit_code == 1  # nothing is left

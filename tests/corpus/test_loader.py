@@ -6,6 +6,7 @@ from audioroto.config import Augment
 from audioroto.corpus.batches import BatchPlan
 from audioroto.corpus.datadir import read_datadir
 from audioroto.corpus.loader import SpeechDataset, load_batches, pad_waveforms, utterance_seed
+from audioroto.corpus.surroundings import Surroundings
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def test_a_batch_holds_what_its_plan_names(dataset):
 
 
 def test_draws_belong_to_the_utterance_not_to_its_company(dataset):
-    dataset.augment = Augment()
+    dataset.surroundings = Surroundings(Augment(reverberation_share=0.5, noise_share=0.5), 16000)
     alone = dataset[BatchPlan(2, 0, (5,))]
     together = dataset[BatchPlan(2, 7, (0, 5, 9))]
     length = int(alone.waveform_lengths)
@@ -34,13 +35,13 @@ def test_draws_belong_to_the_utterance_not_to_its_company(dataset):
 
 
 def test_speeds_change_the_length(dataset):
-    dataset.augment = Augment(speeds=(0.5,), volume_decibels=0.0)
+    dataset.surroundings = Surroundings(Augment(speeds=(0.5,), volume_decibels=0.0), 16000)
     batch = dataset[BatchPlan(0, 0, (0,))]
     assert abs(int(batch.waveform_lengths) - 2 * dataset.utterances[0].seconds * 16000) <= 2
 
 
 def test_workers_give_what_the_process_itself_gives(dataset):
-    dataset.augment = Augment()
+    dataset.surroundings = Surroundings(Augment(reverberation_share=0.5, noise_share=0.5), 16000)
     plans = [BatchPlan(0, number, (number, number + 1)) for number in range(4)]
     for ours, theirs in zip(load_batches(dataset, plans, 0), load_batches(dataset, plans, 1), strict=True):
         assert ours.plan == theirs.plan

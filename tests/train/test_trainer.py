@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 
 from audioroto.config import Config, save_config
 from audioroto.corpus.datadir import read_datadir, write_datadir
 from audioroto.errors import UserError
+from audioroto.files import sha256_of
 from audioroto.model.asr import count_parameters
 from audioroto.model.checkpoint import load_checkpoint
+from audioroto.train.average import average_checkpoints
 from audioroto.train.metrics import read_metrics
 from audioroto.train.trainer import Trainer, train
 
@@ -23,14 +25,14 @@ def change(config: Config, **train_settings: object) -> Config:
     return config.model_copy(update={"train": config.train.model_copy(update=train_settings)})
 
 
-def run(config: Config, tone_corpus: Path, trained: Path, exp_dir: Path, **options: bool) -> None:
+def run(config: Config, tone_corpus: Path, trained: Path, exp_dir: Path, **options: object) -> None:
     with open(os.devnull, "w") as nowhere:
         console = Console(file=nowhere)
         train(
             config,
             tone_corpus / "train",
             tone_corpus / "valid",
-            trained / "tokenizer.model",
+            options.pop("tokenizer_path", trained / "tokenizer.model"),
             exp_dir,
             console=console,
             **options,
@@ -51,9 +53,12 @@ def test_a_decoder_learns_beside_ctc(tiny_config, tone_corpus, trained, tmp_path
     config = change(tiny_config.model_copy(update={"decoder": decoder}), max_updates=80)
     run(config, tone_corpus, trained, tmp_path)
     metrics = read_metrics(tmp_path / "metrics.jsonl")
-    for name in ("train_loss", "train_ctc_loss", "train_attention_loss", "valid_ctc_loss", "valid_attention_loss"):
+    for name in ("train_loss", "train_ctc_loss", "train_attention_loss"):
         losses = [line[name] for line in metrics if name in line]
-        assert losses[-1] < 0.95 * losses[0], name
+        assert losses[-1] < 0.8 * losses[0], name
+    for name in ("valid_ctc_loss", "valid_attention_loss"):
+        middle, end = [line[name] for line in metrics if name in line]
+        assert end < middle, name
     assert not any("attention" in key for line in read_metrics(trained / "metrics.jsonl") for key in line)
 
 
@@ -107,28 +112,101 @@ def test_other_training_data_is_refused(tiny_config, tone_corpus, trained, tmp_p
         run(config, tmp_path, trained, tmp_path / "exp")
 
 
-def test_a_truncated_state_is_named(tiny_config, tone_corpus, trained, tmp_path):
-    config = change(tiny_config, max_updates=2, valid_every_updates=2)
-    run(config, tone_corpus, trained, tmp_path)
-    state = tmp_path / "resume.safetensors"
-    state.write_bytes(state.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"resume\.safetensors is damaged"):
-        run(config, tone_corpus, trained, tmp_path)
-
-
-def test_losses_that_are_not_finite_are_skipped_then_refused(tiny_config, tone_corpus, trained, tmp_path):
+@pytest.fixture
+def trainer(tiny_config, tone_corpus, trained, tmp_path):
+    """A run at its first update."""
+    paths = (tone_corpus / "train", tone_corpus / "valid", trained / "tokenizer.model", tmp_path)
     with open(os.devnull, "w") as nowhere:
-        paths = (tone_corpus / "train", tone_corpus / "valid", trained / "tokenizer.model", tmp_path)
         trainer = Trainer(tiny_config, *paths, device="cpu", console=Console(file=nowhere))
         trainer.resume(restart=False)
-        batch = next(trainer._iter_batches())
-        batch.waveforms[0, :4000] = float("nan")
-        before = trainer.model.state_dict()["ctc.project.weight"].clone()
-        for _ in range(9):
-            trainer.update(batch)
-        assert torch.equal(trainer.model.state_dict()["ctc.project.weight"], before)
-        with pytest.raises(UserError, match=batch.ids[0]):
-            trainer.update(batch)
+        yield trainer
+
+
+def test_losses_that_are_not_finite_are_skipped_and_kept_then_refused(trainer, tmp_path):
+    batch = next(trainer._iter_batches())
+    batch.waveforms[0, :4000] = float("nan")
+    before = trainer.model.state_dict()["ctc.project.weight"].clone()
+    for _ in range(9):
+        trainer.update(batch)
+    assert torch.equal(trainer.model.state_dict()["ctc.project.weight"], before)
+    with pytest.raises(UserError, match=batch.ids[0]):
+        trainer.update(batch)
+    saved = sorted((tmp_path / "bad_batches").iterdir())
+    assert len(saved) == 10
+    assert torch.equal(load_file(saved[0])["tokens"], batch.tokens)
+
+
+def test_the_trial_of_the_worst_batch_leaves_no_trace(trainer):
+    batch = next(trainer._iter_batches())
+    trainer.update(batch)  # so that the optimizer has moments
+    weights = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+    moments = [state["exp_avg"].clone() for state in trainer.optimizer.state.values()]
+    random = torch.get_rng_state()
+    trainer.try_worst_batch()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in trainer.model.state_dict().items())
+    assert all(map(torch.equal, moments, [state["exp_avg"] for state in trainer.optimizer.state.values()]))
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(parameter.grad is None for parameter in trainer.model.parameters())
+
+
+def test_a_run_that_will_not_fit_ends_before_it_begins(trainer, monkeypatch):
+    def fill(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
+
+    monkeypatch.setattr(trainer.model, "loss", fill)
+    with pytest.raises(UserError, match=r"out of memory .* --set train\.batch_seconds=4"):
+        trainer.run()
+    assert trainer.progress.update == 0
+
+
+def test_a_dry_run_leaves_nothing_behind(tiny_config, tone_corpus, trained, tmp_path, capsys):
+    before = {path: path.read_bytes() for path in tone_corpus.rglob("*") if path.is_file()}
+    train(
+        tiny_config,
+        tone_corpus / "train",
+        tone_corpus / "valid",
+        trained / "tokenizer.model",
+        tmp_path / "exp",
+        dry_run=True,
+        console=Console(width=200),
+    )
+    shown = capsys.readouterr().out
+    assert "dry run: " in shown
+    assert "s until the first update" in shown
+    assert not (tmp_path / "exp").exists()
+    assert {path: path.read_bytes() for path in tone_corpus.rglob("*") if path.is_file()} == before
+
+
+def test_training_goes_on_from_a_model(tiny_config, tone_corpus, trained, tmp_path):
+    model = trained / "model.safetensors"
+    # So small a rate that what validates well is what was taken over.
+    config = change(tiny_config, max_updates=2, valid_every_updates=2, learning_rate=1e-9)
+    run(config, tone_corpus, trained, tmp_path / "a", init_from=model, tokenizer_path=None)
+    first = load_checkpoint(next((tmp_path / "a" / "checkpoints").iterdir()))
+    link = {"model": "model.safetensors", "sha256": sha256_of(model), "step": load_checkpoint(model).step}
+    assert first.notes["init_from"] == [link]
+    assert first.notes["valid_wer"] < 20
+    average = average_checkpoints(tmp_path / "a", tmp_path / "a.safetensors")
+    assert average.notes["init_from"] == [link]
+    run(config, tone_corpus, trained, tmp_path / "b", init_from=tmp_path / "a.safetensors")
+    second = load_checkpoint(next((tmp_path / "b" / "checkpoints").iterdir()))
+    assert [entry["model"] for entry in second.notes["init_from"]] == ["model.safetensors", "a.safetensors"]
+
+    # A run that goes on keeps its chain, and takes no other origin.
+    run(config, tone_corpus, trained, tmp_path / "a", init_from=model)
+    with pytest.raises(UserError, match=r"began from model\.safetensors, not from .*a\.safetensors"):
+        run(config, tone_corpus, trained, tmp_path / "a", init_from=tmp_path / "a.safetensors")
+
+
+def test_a_damaged_state_gives_way_to_the_one_before(tiny_config, tone_corpus, trained, tmp_path):
+    config = change(tiny_config, max_updates=4, valid_every_updates=2)
+    run(config, tone_corpus, trained, tmp_path)
+    state = tmp_path / "resume.safetensors"
+    whole = load(state.read_bytes())
+    state.write_bytes(state.read_bytes()[:-100])
+    run(config, tone_corpus, trained, tmp_path)
+    again = load_file(state)
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
 def test_interrupted_it_saves_and_says_how_to_go_on(tiny_config, tone_corpus, trained, tmp_path):

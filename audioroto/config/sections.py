@@ -1,19 +1,8 @@
-"""Every knob of audioroto: what it means, its unit, its default.
+"""Every knob of audioroto: what it means, its unit, its default; and which contradict one another."""
 
-Authority: the defaults here < `--config` TOML files, left to right < `--set section.key=value`. The resolved
-configuration is written to the experiment folder and carried inside the checkpoint.
-"""
+from typing import Literal, Self
 
-import difflib
-import tomllib
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any, Literal, Self
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from audioroto.errors import UserError
-from audioroto.files import write_text
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -162,6 +151,21 @@ class Augment(Section):
         (0.9, 1.0, 1.1), min_length=1, description="speed factors, one drawn for each utterance and epoch"
     )
     volume_decibels: float = Field(6.0, ge=0.0, description="gain drawn from ± this")
+    reverberation_share: float = Field(
+        0.0, ge=0.0, le=1.0, description="probability that an utterance is heard in a room"
+    )
+    impulse_response_dir: str = Field(
+        "", description="folder of recorded room impulse responses, taken half the time; empty: simulated rooms alone"
+    )
+    noise_share: float = Field(0.0, ge=0.0, le=1.0, description="probability that noise is added to an utterance")
+    noise_snr_decibels: tuple[float, float] = Field(
+        (5.0, 20.0), description="lowest and highest signal-to-noise ratio, drawn between"
+    )
+    noise_dir: str = Field(
+        "",
+        description="folder of noises, searched in all its folders but impulse_response_dir and those named rir or "
+        "rir_…; empty: made noise, white to pink",
+    )
     frequency_masks: int = Field(2, ge=0, description="SpecAugment: masks over mel bins")
     frequency_mask_bins: int = Field(27, ge=0, description="SpecAugment: widest frequency mask, in mel bins")
     time_masks_per_second: float = Field(
@@ -174,6 +178,13 @@ class Augment(Section):
     start_update: int = Field(
         0, ge=0, description="SpecAugment and dropout grow linearly from nothing over this many updates"
     )
+
+    @model_validator(mode="after")
+    def _ratios_ascend(self) -> Self:
+        low, high = self.noise_snr_decibels
+        if not low <= high:
+            raise ValueError(f"noise_snr_decibels {low:g} to {high:g} must ascend; try [{high:g}, {low:g}]")
+        return self
 
 
 class Train(Section):
@@ -261,100 +272,3 @@ class Config(Section):
         if self.rotation.rounds > rounds[self.rotation.planes]:
             raise ValueError(f"rotation.rounds is at most {rounds[self.rotation.planes]} for heads {head_width} wide")
         return self
-
-
-def load_config(paths: Iterable[str | Path] = (), overrides: Iterable[str] = ()) -> Config:
-    """The configuration from TOML files, left to right, then `section.key=value` overrides.
-
-    Raises UserError that names the file or override, the key and, for an unknown key, the nearest one.
-    """
-    merged: dict[str, Any] = {}
-    for path in paths:
-        try:
-            with open(path, "rb") as file:
-                table = tomllib.load(file)
-        except FileNotFoundError:
-            raise UserError(f"configuration {path} does not exist; give --config an existing TOML file") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise UserError(f"configuration {path} is not valid TOML: {error}") from None
-        _refuse_unknown_keys(table, source=str(path))
-        _merge(merged, table)
-    for override in overrides:
-        table = _read_override(override)
-        _refuse_unknown_keys(table, source=f"--set {override}")
-        _merge(merged, table)
-    return parse_config(merged, source="configuration")
-
-
-def parse_config(table: dict[str, Any], source: str) -> Config:
-    """The configuration in nested dictionaries, as TOML or a checkpoint has it.
-
-    Raises UserError that names `source` and every key at fault.
-    """
-    try:
-        return Config.model_validate(table)
-    except ValidationError as error:
-        raise UserError(f"{source}: " + "; ".join(_explain(problem) for problem in error.errors())) from None
-
-
-def save_config(config: Config, path: str | Path) -> None:
-    """Write the resolved configuration as TOML that `load_config` reads back equal."""
-    import tomli_w
-
-    write_text(path, tomli_w.dumps(config.model_dump(mode="json")))
-
-
-def iter_settings(config: Config) -> Iterator[tuple[str, Any, str]]:
-    """Each setting as (`section.key`, value, meaning), in the order of this file."""
-    for section_name in type(config).model_fields:
-        section = getattr(config, section_name)
-        for key, field in type(section).model_fields.items():
-            yield f"{section_name}.{key}", getattr(section, key), field.description or ""
-
-
-def _refuse_unknown_keys(table: dict[str, Any], source: str) -> None:
-    """Refuse unknown keys where they are read; values wait until every source is merged: they may belong together."""
-    try:
-        Config.model_validate(table)
-    except ValidationError as error:
-        unknown = [_explain(problem) for problem in error.errors() if problem["type"] == "extra_forbidden"]
-        if unknown:
-            raise UserError(f"{source}: " + "; ".join(unknown)) from None
-
-
-def _merge(into: dict[str, Any], table: dict[str, Any]) -> None:
-    for key, value in table.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
-
-
-def _read_override(override: str) -> dict[str, Any]:
-    key, equals, value = override.partition("=")
-    section, dot, name = key.strip().partition(".")
-    if not (equals and dot and section and name):
-        raise UserError(f"--set {override}: write --set section.key=value, for example --set train.seed=2")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()  # a bare word is a string
-    return {section: {name: parsed}}
-
-
-def _explain(problem: Any) -> str:
-    location = [str(part) for part in problem["loc"]]
-    where = ".".join(location)
-    if problem["type"] == "extra_forbidden":
-        nearest = difflib.get_close_matches(where, _known_keys(), n=1, cutoff=0.0)
-        return f"unknown key {where}; the nearest is {nearest[0]}"
-    prefix = f"{where}: " if where else ""  # what concerns two sections has no place of its own
-    return (
-        prefix
-        + problem["msg"].removeprefix("Value error, ")
-        + (f" (got {problem['input']!r})" if not isinstance(problem["input"], dict | BaseModel) else "")
-    )
-
-
-def _known_keys() -> list[str]:
-    return [*Config.model_fields, *(name for name, _, _ in iter_settings(Config()))]

@@ -1,0 +1,34 @@
+"""Every knob, how it is read and how it is kept: written to the experiment folder, carried inside the checkpoint."""
+
+from audioroto.config.load import iter_settings, load_config, parse_config, save_config
+from audioroto.config.sections import (
+    Augment,
+    Config,
+    Decoder,
+    Encoder,
+    Features,
+    Loss,
+    Position,
+    Rotation,
+    Search,
+    Text,
+    Train,
+)
+
+__all__ = [
+    "Augment",
+    "Config",
+    "Decoder",
+    "Encoder",
+    "Features",
+    "Loss",
+    "Position",
+    "Rotation",
+    "Search",
+    "Text",
+    "Train",
+    "iter_settings",
+    "load_config",
+    "parse_config",
+    "save_config",
+]

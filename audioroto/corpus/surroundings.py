@@ -1,0 +1,91 @@
+"""How an utterance of the training set is heard this time: speed, room, noise and volume, drawn from its seed."""
+
+from pathlib import Path
+
+import numpy as np
+
+from audioroto.audio.load import AUDIO_SUFFIXES, audio_seconds, load_audio
+from audioroto.audio.perturb import (
+    add_noise,
+    add_reverberation,
+    change_speed,
+    change_volume,
+    make_impulse_response,
+    make_noise,
+)
+from audioroto.config import Augment
+from audioroto.errors import UserError
+
+_MEASURED_SHARE = 0.5  # of the rooms, where a folder of impulse responses is given: such folders lack small rooms
+
+
+class Surroundings:
+    """Perturbs utterances. All draws follow from an utterance's seed alone: not from its batch, process or worker.
+
+    Raises UserError when a folder of `settings` is missing or holds no audio.
+    """
+
+    def __init__(self, settings: Augment, sample_rate: int) -> None:
+        self.settings = settings
+        self.sample_rate = sample_rate
+        self.impulse_responses: list[Path] = []
+        self.noises: list[Path] = []
+        if rooms := settings.impulse_response_dir:
+            self.impulse_responses = _refuse_none("augment.impulse_response_dir", rooms, _find_audio(Path(rooms)))
+        if noises := settings.noise_dir:
+            found = [path for path in _find_audio(Path(noises)) if not _is_response(path, Path(noises))]
+            responses = {path.resolve() for path in self.impulse_responses}
+            found = [path for path in found if path.resolve() not in responses]
+            self.noises = _refuse_none("augment.noise_dir", noises, found)
+
+    def perturb(self, samples: np.ndarray, seed: int) -> np.ndarray:
+        """The samples (S,) at a drawn speed, in a drawn room, amid drawn noise, at a drawn volume: (S',) float32.
+
+        Raises AudioError naming the noise or impulse response that cannot be read.
+        """
+        settings = self.settings
+        generator = np.random.default_rng([seed, 0])  # the seed itself is SpecAugment's
+        samples = change_speed(samples, generator.choice(settings.speeds))
+        decibels = generator.uniform(-1, 1) * settings.volume_decibels
+        # Note: each draw depends on the ones before alone, so that a switch changes nothing of what stands above it.
+        if generator.random() < settings.reverberation_share:
+            samples = add_reverberation(samples, self._draw_impulse_response(generator))
+        if generator.random() < settings.noise_share:
+            snr_decibels = generator.uniform(*settings.noise_snr_decibels)
+            samples = add_noise(samples, self._draw_noise(generator, len(samples)), snr_decibels)
+        return change_volume(samples, decibels)
+
+    def _draw_impulse_response(self, generator: np.random.Generator) -> np.ndarray:
+        if self.impulse_responses and generator.random() < _MEASURED_SHARE:
+            path = self.impulse_responses[generator.integers(len(self.impulse_responses))]
+            return load_audio(path, self.sample_rate)[0]
+        return make_impulse_response(generator, self.sample_rate)
+
+    def _draw_noise(self, generator: np.random.Generator, num_samples: int) -> np.ndarray:
+        if not self.noises:
+            return make_noise(generator, num_samples, slope=generator.uniform(0.0, 1.0))
+        path = self.noises[generator.integers(len(self.noises))]
+        seconds = num_samples / self.sample_rate
+        start = generator.uniform(0.0, max(0.0, audio_seconds(path) - seconds))
+        return load_audio(path, self.sample_rate, start_seconds=start, end_seconds=start + seconds)[0]
+
+
+def _find_audio(folder: Path) -> list[Path]:
+    """All audio files below `folder`, in the same order on every machine."""
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file()]
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _is_response(path: Path, folder: Path) -> bool:
+    """Whether a folder on the way from `folder` to `path` has the name of impulse responses: rir, rir_…"""
+    folders = path.relative_to(folder).parts[:-1]
+    return any(name.lower() == "rir" or name.lower().startswith("rir_") for name in folders)
+
+
+def _refuse_none(key: str, folder: str, found: list[Path]) -> list[Path]:
+    if not found:
+        what = "holds no audio to use" if Path(folder).is_dir() else "is no folder"
+        raise UserError(
+            f"{key}: {folder} {what}; give a folder of {' '.join(AUDIO_SUFFIXES)} files, or leave the setting empty"
+        )
+    return found

@@ -1,0 +1,42 @@
+"""The experiment folder, and what is seen of a run on the terminal."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Where a run keeps what it makes."""
+
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "resume.safetensors"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    def checkpoint(self, update: int) -> Path:
+        return self.checkpoints / f"update-{update:07d}.safetensors"
+
+    def bad_batch(self, update: int) -> Path:
+        return self.folder / "bad_batches" / f"update-{update:07d}.safetensors"
+
+
+def make_progress_bar(console: Console) -> Progress:
+    """Updates done of all, time taken and time left, and the task's `note`; silent where there is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        disable=not console.is_terminal,
+    )

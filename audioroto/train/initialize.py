@@ -1,0 +1,67 @@
+"""Training that begins where another ended: the weights of a model file, and the chain of models behind a model."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audioroto.config import Config
+from audioroto.errors import UserError
+from audioroto.files import sha256_of
+from audioroto.model.checkpoint import Checkpoint, load_checkpoint
+from audioroto.text.tokenizer import Tokenizer
+
+_ARCHITECTURE = {"features", "encoder", "decoder"}  # sections of the configuration
+_ONLY_IN_TRAINING = {"dropout", "layer_drop"}  # their settings that are free
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A model to begin from, and `chain`, the models it comes from in turn, itself last: model, sha256, step."""
+
+    path: Path
+    checkpoint: Checkpoint
+    chain: list[dict[str, Any]]
+
+    def refuse_unless_fit(self, config: Config, tokenizer: Tokenizer) -> None:
+        """Raise UserError, with the settings to give, for another architecture or another tokenizer."""
+        theirs, ours = self.checkpoint.config.model_dump(mode="json"), config.model_dump(mode="json")
+        changed = [
+            (f"{section}.{key}", saved, ours[section][key])
+            for section in _ARCHITECTURE & theirs.keys()
+            for key, saved in theirs[section].items()
+            if key not in _ONLY_IN_TRAINING and saved != ours[section][key]
+        ]
+        if changed:
+            differences = "; ".join(f"{key} was {saved!r}, is {value!r}" for key, saved, value in changed)
+            settings = " ".join(f"--set {key}={saved}" for key, saved, _ in changed)
+            raise UserError(f"--init-from {self.path} has another architecture: {differences}. Give {settings}")
+        if self.checkpoint.tokenizer.model != tokenizer.model:
+            raise UserError(
+                f"--init-from {self.path} has another tokenizer; leave --tokenizer out to take the model's own"
+            )
+
+    def refuse_unless_begun_from(self, chain: list[dict[str, Any]], state: Path) -> None:
+        """Raise UserError when a run to go on, of this `chain`, began from another model."""
+        if not chain or chain[-1]["sha256"] != self.chain[-1]["sha256"]:
+            began = f"from {chain[-1]['model']}" if chain else "from fresh weights"
+            raise UserError(
+                f"{state} belongs to a run that began {began}, not from {self.path}; "
+                "give another --exp-dir, or --restart"
+            )
+
+
+def load_origin(path: str | Path) -> Origin:
+    """Read a model file to begin from. Raises UserError as `load_checkpoint` does."""
+    path = Path(path)
+    checkpoint = load_checkpoint(path)
+    link = {"model": path.name, "sha256": sha256_of(path), "step": checkpoint.step}
+    return Origin(path, checkpoint, [*checkpoint.notes.get("init_from", []), link])
+
+
+def choose_tokenizer(path: str | Path | None, origin: Origin | None) -> Tokenizer:
+    """The tokenizer in the file `path`, or else that of the model to begin from; UserError without either."""
+    if path:
+        return Tokenizer.load(path)
+    if origin:
+        return origin.checkpoint.tokenizer
+    raise UserError("training needs a tokenizer: give --tokenizer, or --init-from a model that has one")

@@ -1,0 +1,49 @@
+import pytest
+
+from audioroto.config import Config
+from audioroto.errors import UserError
+from audioroto.text.tokenizer import train_tokenizer
+from audioroto.train.initialize import choose_tokenizer, load_origin
+
+
+@pytest.fixture
+def origin(trained):
+    return load_origin(trained / "model.safetensors")
+
+
+def change(config: Config, **settings: object) -> Config:
+    return config.model_copy(update={"encoder": config.encoder.model_copy(update=settings)})
+
+
+def test_a_model_begins_its_own_chain(origin):
+    (link,) = origin.chain
+    assert link["model"] == "model.safetensors"
+    assert len(link["sha256"]) == 64
+    assert link["step"] == origin.checkpoint.step > 0
+
+
+def test_another_architecture_is_refused_with_the_settings_to_give(origin, tiny_config):
+    tokenizer = origin.checkpoint.tokenizer
+    origin.refuse_unless_fit(change(tiny_config, dropout=0.3), tokenizer)
+    with pytest.raises(
+        UserError, match=r"encoder\.width was 32, is 64; .*--set encoder\.width=32 --set encoder\.kernel_size=5"
+    ):
+        origin.refuse_unless_fit(change(tiny_config, width=64, kernel_size=7), tokenizer)
+
+
+def test_another_tokenizer_is_refused(origin, tiny_config):
+    with pytest.raises(UserError, match="leave --tokenizer out"):
+        origin.refuse_unless_fit(tiny_config, train_tokenizer(["OTHER WORDS"], "char", 40))
+
+
+def test_the_tokenizer_comes_from_the_file_or_else_from_the_model(origin, trained):
+    assert choose_tokenizer(trained / "tokenizer.model", None).model == origin.checkpoint.tokenizer.model
+    assert choose_tokenizer(None, origin) is origin.checkpoint.tokenizer
+    with pytest.raises(UserError, match="give --tokenizer, or --init-from"):
+        choose_tokenizer(None, None)
+
+
+def test_a_run_that_began_otherwise_is_not_gone_on_with(origin, tmp_path):
+    origin.refuse_unless_begun_from(origin.chain, tmp_path)
+    with pytest.raises(UserError, match="began from fresh weights"):
+        origin.refuse_unless_begun_from([], tmp_path)
