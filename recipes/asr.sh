@@ -6,9 +6,9 @@ shopt -s inherit_errexit
 trap 'printf "\nasr.sh: interrupted; the same command goes on from here\n" >&2; exit 130' INT
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
-stages=(prepare validate tokenizer train average recognize score transcribe)
-options=(stage stop-stage front run notes restart corpus corpus-dir choose-splits data-dir train-set valid-set test-sets modes config set exp-dir
-    dry-run help)
+stages=(prepare validate tokenizer lm train average recognize score transcribe)
+options=(stage stop-stage front run notes restart corpus corpus-dir choose-splits data-dir train-set valid-set test-sets
+    modes lm-text lm-order lm-prune lm-normalizer config set exp-dir dry-run help)
 
 stage=prepare
 stop_stage=transcribe
@@ -23,7 +23,11 @@ data_dir=
 train_set=train
 valid_set=valid
 test_sets=test
-modes=ctc_greedy
+modes=
+lm_text=
+lm_order=3
+lm_prune="0 1"
+lm_normalizer=
 config=
 overrides=()
 exp_dir=
@@ -43,7 +47,12 @@ Usage: $0 [--name value | --name=value ...]
   --train-set NAME     set to train on                                    (${train_set})
   --valid-set NAME     set to validate on                                 (${valid_set})
   --test-sets "A B"    sets to recognize and score                        (${test_sets})
-  --modes "A B"        searches to recognize with                         (${modes})
+  --modes "A B"        searches to recognize with                         (${modes:-ctc_greedy, with an n-gram ctc_beam as well})
+  --lm-text "F G"      text to estimate a word n-gram from, weighed on the
+                       validation set                                     (${lm_text:-none})
+  --lm-order N         words in its longest n-gram                        (${lm_order})
+  --lm-prune "N N"     for each order, drop what the text has so few times (${lm_prune})
+  --lm-normalizer NAME normaliser of that text                            (${lm_normalizer:-the default of audioroto lm})
   --config "F G"       TOML files, later ones win                         (${config:-defaults})
   --set KEY=VALUE      one setting, wins over files; may be repeated      (${overrides[*]:-none})
   --exp-dir DIR        where the model and the results go                 (${exp_dir:-none})
@@ -132,11 +141,14 @@ for file in $config; do
     configuration+=(--config "$file")
 done
 configuration+=("${overrides[@]}")
+lm_texts=()
+for file in $lm_text; do lm_texts+=("$(name_of "$file")"); done
 cd -- "$root"
 read -ra test_sets <<<"$test_sets"
 ((${#test_sets[@]})) || die "give --test-sets at least one name"
+if ((${#lm_texts[@]})); then export AUDIOROTO_EXTRAS=${AUDIOROTO_EXTRAS:-lm}; fi
+if [[ -z $modes ]]; then modes=ctc_greedy${lm_text:+ ctc_beam}; fi
 read -ra modes <<<"${modes//,/ }"
-((${#modes[@]})) || die "give --modes at least one name, for example ctc_greedy"
 if [[ -n $corpus && $first -eq 0 ]]; then
     [[ -n $corpus_dir ]] || die "give --corpus-dir DIR, the folder where the corpus lies (or start at a later --stage)"
     $dry_run || [[ -d $corpus_dir ]] || die "--corpus-dir $corpus_dir is not a folder; give the one where the corpus lies"
@@ -248,6 +260,18 @@ if begin tokenizer; then
     step tokenizer audioroto tokenizer --text "$train_dir" --out "$exp_dir/tokenizer.model" "${configuration[@]}"
 fi
 
+lm=$exp_dir/lm.arpa.gz
+if begin lm; then
+    if ((${#lm_texts[@]})); then
+        inputs=("${lm_texts[@]}")
+        outputs=("$lm")
+        step lm audioroto lm "${lm_texts[@]/#/--text=}" --order "$lm_order" --prune "$lm_prune" \
+            ${lm_normalizer:+--normalizer "$lm_normalizer"} --out "$lm"
+    else
+        printf '# no --lm-text: recognition without a language model\n'
+    fi
+fi
+
 if begin train; then
     mapfile -t inputs < <(tables_of "$train_dir" "$valid_dir")
     inputs+=("$exp_dir/tokenizer.model" "${configs[@]}")
@@ -265,13 +289,23 @@ if begin average; then
 fi
 
 if begin recognize; then
+    search=()
+    if ((${#lm_texts[@]})); then
+        mapfile -t inputs < <(tables_of "$valid_dir")
+        inputs+=("$exp_dir/model.safetensors" "$lm")
+        outputs=("$exp_dir/search.toml")
+        step tune audioroto tune --model "$exp_dir/model.safetensors" --data-dir "$valid_dir" --lm "$lm" \
+            --out "$exp_dir/search.toml"
+        search=(--lm "$lm" --config "$exp_dir/search.toml")
+    fi
     for set in "${test_sets[@]}"; do
         mapfile -t inputs < <(tables_of "$data_dir/$set")
         inputs+=("$exp_dir/model.safetensors")
+        if ((${#search[@]})); then inputs+=("$lm" "$exp_dir/search.toml"); fi
         outputs=("${modes[@]/#/$exp_dir/recognize/$set/}")
         outputs=("${outputs[@]/%//text}")
         step "recognize-$set" audioroto recognize --model "$exp_dir/model.safetensors" --data-dir "$data_dir/$set" \
-            --out-dir "$exp_dir/recognize/$set" --modes "$(IFS=, && printf '%s' "${modes[*]}")"
+            --out-dir "$exp_dir/recognize/$set" --modes "$(IFS=, && printf '%s' "${modes[*]}")" "${search[@]}"
     done
 fi
 

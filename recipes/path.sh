@@ -42,7 +42,8 @@ _audioroto_is_filled() {
     local wanted installed
     wanted=$(_audioroto_wanted) || return
     installed=$(cat -- "$root/.venv/audioroto-installed" 2>/dev/null) || return
-    [[ $installed == "$wanted $extras" || $installed == "$wanted dev" ]] &&
+    # Whatever extra was installed, what needs none can run; dev has the others in it.
+    [[ $installed == "$wanted $extras" || $installed == "$wanted dev" || (-z $extras && $installed == "$wanted "*) ]] &&
         "$root/.venv/bin/python" -P -c '' 2>/dev/null
 }
 
