@@ -13,4 +13,8 @@ Overrides = Annotated[
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="One setting; repeatable, wins over files."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+LmFile = Annotated[
+    Path | None,
+    typer.Option(help="ARPA file (.gz too) made by 'audioroto lm', for the modes ctc_beam and rescoring."),
+]
 ModelFile = Annotated[Path, typer.Option(help="Model file made by 'audioroto average'.")]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import ConfigFiles, Device, ModelFile, Overrides
+from audioroto.cli.options import ConfigFiles, Device, LmFile, ModelFile, Overrides
 
 
 def recognize(
@@ -15,9 +15,7 @@ def recognize(
     modes: Annotated[
         str, typer.Option(help="Searches, with commas between; the audio is encoded once.")
     ] = "ctc_greedy",
-    lm: Annotated[
-        Path | None, typer.Option(help="ARPA file (.gz too) made by 'audioroto lm', for the mode ctc_beam.")
-    ] = None,
+    lm: LmFile = None,
     config: ConfigFiles = None,
     overrides: Overrides = None,
     batch_seconds: Annotated[float, typer.Option(min=1.0, help="Seconds of audio computed at once.")] = 60.0,

@@ -5,25 +5,31 @@ from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import Device, ModelFile
+from audioroto.cli.options import ConfigFiles, Device, LmFile, ModelFile, Overrides
 
 
 def transcribe(
     files: Annotated[list[Path], typer.Argument(help="Audio files.", show_default=False)],
     model: ModelFile,
+    mode: Annotated[str, typer.Option(help="ctc_greedy, ctc_beam, attention, joint or rescoring.")] = "ctc_greedy",
+    lm: LmFile = None,
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
     device: Device = "auto",
 ) -> None:
     """Write what audio files say to standard output, a line for each file.
 
     With several files each line begins with the file's name and a tab. A file that cannot be read is named on standard
-    error; the others go on, and the exit status is 1.
+    error; the others go on, and the exit status is 1. Of the configuration only [search] is looked at.
     """
+    from audioroto.config import load_config
     from audioroto.errors import AudioError
     from audioroto.infer.recognizer import load_model
     from audioroto.infer.transcribe import transcribe_files
 
     num_failed = 0
-    for path, found in transcribe_files(load_model(model, device), files):
+    recognizer = load_model(model, device, load_config(config or [], overrides or []).search, lm)
+    for path, found in transcribe_files(recognizer, files, mode):
         if isinstance(found, AudioError):
             num_failed += 1
             typer.echo(f"audioroto: {' '.join(str(found).split())}", err=True)

@@ -24,11 +24,11 @@ def transcribe(
 
 
 def transcribe_files(
-    recognizer: Recognizer, paths: Iterable[str | Path]
+    recognizer: Recognizer, paths: Iterable[str | Path], mode: str = "ctc_greedy"
 ) -> Iterator[tuple[Path, Transcript | AudioError]]:
     """Each file with its transcript, or the error that kept it from having one: a bad file never stops the rest."""
     for path in map(Path, paths):
         try:
-            yield path, recognizer.transcribe(path)
+            yield path, recognizer.transcribe(path, mode=mode)
         except AudioError as error:
             yield path, error
