@@ -39,9 +39,19 @@ class Checkpoint:
     notes: dict[str, Any]
 
     def build(self) -> AsrModel:
-        """The network with these weights, in evaluation mode, on the CPU."""
+        """The network with these weights, in evaluation mode, on the CPU.
+
+        Raises UserError when they are those of another version's network.
+        """
         model = build_model(self.config, self.tokenizer.vocab_size)
-        model.load_state_dict(self.weights)
+        try:
+            model.load_state_dict(self.weights)
+        except RuntimeError:
+            writer = self.environment.get("commit", self.environment.get("audioroto", "unknown"))
+            raise UserError(
+                f"the model's weights do not fit this version's network: it was written by audioroto {writer}; "
+                "use that version, or train the model again"
+            ) from None
         return model.eval()
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -54,6 +56,13 @@ def test_damaged_and_foreign_files_are_refused_by_name(checkpoint, tmp_path):
     for path, message in [(cut, "cut.*damaged"), (foreign, "foreign.*format"), (tmp_path / "none", "does not exist")]:
         with pytest.raises(UserError, match=message):
             load_checkpoint(path)
+
+
+def test_weights_of_another_network_are_refused(checkpoint):
+    weights = dict(checkpoint.weights)
+    weights["of.another.version"] = weights.pop("ctc.project.weight")
+    with pytest.raises(UserError, match="do not fit this version"):
+        replace(checkpoint, weights=weights).build()
 
 
 def test_the_average_is_the_mean(checkpoint):
