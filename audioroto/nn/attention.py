@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audioroto.nn.plan import AttentionPlan, Blocks
+from audioroto.nn.plan import AttentionPlan, Blocks, skew
 from audioroto.nn.rotation import apply_rotary
 
 EPSILON = 1e-6  # a query or key of zeros stays zero
@@ -20,13 +20,22 @@ class HybridAttention(nn.Module):
     meet in one projection.
     """
 
-    def __init__(self, width: int, num_heads: int, *, qk_norm: bool = False, rotate_values: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        *,
+        qk_norm: bool = False,
+        rotate_values: bool = False,
+        transformer_xl: bool = False,
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.rotate_values = rotate_values
         self.project_in = nn.Linear(width, 3 * width, bias=False)
         self.project_out = nn.Linear(width, width, bias=False)
         self.gains = nn.Parameter(torch.ones(2 * width)) if qk_norm else None  # flat: not a matrix to decay
+        self.relative = TransformerXlTerm(width, num_heads) if transformer_xl else None
 
     def forward(self, frames: Tensor, plan: AttentionPlan, rotation: Tensor | None = None) -> Tensor:
         """Frames (B, T, D) → (B, T, D); `rotation` (H, K, K) turns queries and keys, and values if so built."""
@@ -40,7 +49,11 @@ class HybridAttention(nn.Module):
             attended.append(_attend_windows(turned[:, local], values[local], plan.window_bias))
         if plan.frame_bias is not None:
             queries, keys = turned[:, everywhere]
-            attended.append(attend(queries, keys, values[everywhere], plan.frame_bias))
+            bias = plan.frame_bias
+            if self.relative is not None and plan.distances is not None:
+                queries, relative = self.relative(queries, plan.distances)
+                bias = bias + relative
+            attended.append(attend(queries, keys, values[everywhere], bias))
         if plan.blocks is not None:
             queries, keys = turned[0, everywhere], matched[1, everywhere]
             attended.append(_attend_blocks(queries, keys, values[everywhere], plan.blocks))
@@ -59,6 +72,31 @@ class HybridAttention(nn.Module):
             gains = self.gains.view(2, self.num_heads, -1)  # (2, H, K)
             rotation = torch.diag_embed(gains) if rotation is None else gains.unsqueeze(-1) * rotation  # (2, H, K, K)
         return matched if rotation is None else _turn(matched, rotation), values
+
+
+class TransformerXlTerm(nn.Module):
+    """What Transformer-XL has in place of rotary (arXiv 1901.02860): scores (q + u) · k + (q + v) · W r(i − j).
+
+    r is a sinusoid of the distance, u and v are learned for each head. Dense: a product of all queries with all
+    distances, in every layer.
+    """
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.project = nn.Linear(width, width, bias=False)
+        self.for_content = nn.Parameter(torch.zeros(width))  # u, flat: not a matrix to decay
+        self.for_distance = nn.Parameter(torch.zeros(width))  # v
+
+    def forward(self, queries: Tensor, distances: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries (H, B, T, K), sinusoids (2T−1, D) → queries + u, and what to add to scores, (H, B, T, T)."""
+        keys = self.project(distances).unflatten(-1, (self.num_heads, -1)).permute(1, 2, 0)  # (H, K, 2T−1)
+        for_content, for_distance = (
+            bias.view(self.num_heads, 1, 1, -1).to(queries.dtype) for bias in (self.for_content, self.for_distance)
+        )
+        scaled = (queries + for_distance) * queries.shape[-1] ** -0.5
+        by_distance = scaled @ keys.unsqueeze(1)  # (H, B, T, 2T−1)
+        return queries + for_content, skew(by_distance)
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:

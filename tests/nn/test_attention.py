@@ -252,5 +252,35 @@ def test_rotation_by_the_identity_changes_nothing():
     torch.testing.assert_close(rotated, run(attention, planner, frames), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("local_heads", [0, 2])
+def test_transformer_xl_equals_the_papers_sum_and_padding_changes_nothing(local_heads):
+    attention = make_attention(transformer_xl=True)
+    torch.nn.init.normal_(attention.relative.for_content)
+    torch.nn.init.normal_(attention.relative.for_distance)
+    planner = make_planner(local_heads=local_heads, window_frames=2, global_keys=5, distance_width=WIDTH)
+    frames = torch.randn(2, 15, WIDTH)
+    outputs = run(attention, planner, frames, [15, 9], frequencies=None)
+    for index, length in enumerate([15, 9]):
+        own = frames[index, :length]
+        parts = functional.linear(own, attention.project_in.weight).view(length, 3, HEADS, -1)
+        heads = []
+        for head in range(HEADS):
+            span = slice(8 * head, 8 * head + 8)
+            u, v = attention.relative.for_content[span], attention.relative.for_distance[span]
+            scores = torch.full((length, length), -torch.inf)
+            for query in range(length):
+                for key in range(length):
+                    if head >= local_heads or abs(query - key) <= 2:
+                        turn = torch.cat(rotary_angles_at(torch.tensor([query - key]), rotary_frequencies(WIDTH)), -1)
+                        distance = attention.relative.project(turn)[0, span]
+                        content = (parts[query, 0, head] + u) @ parts[key, 1, head]
+                        scores[query, key] = content + (parts[query, 0, head] + v) @ distance
+            heads.append((scores / math.sqrt(8)).softmax(-1) @ parts[:, 2, head])
+        expected = attention.project_out(torch.cat(heads, -1))
+        torch.testing.assert_close(outputs[index, :length], expected, rtol=0, atol=1e-5)
+    outputs.sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in attention.relative.parameters())
+
+
 def test_optimizer_decays_no_gain():
     assert make_attention(qk_norm=True).gains.ndim == 1
