@@ -84,7 +84,7 @@ def test_every_shipped_configuration_is_valid(path):
     ("overrides", "message"),
     [
         (["encoder.local_heads=9"], "at most num_heads"),
-        (["position.rotary=false", "position.mode=loss"], "needs rotary"),
+        (["position.kind=none", "position.mode=loss"], "needs kind"),
         (["position.base=5.0"], "between min_base"),
         (["rotation.values=true"], "needs planes or orthogonal"),
         (["rotation.rounds=2"], "needs planes"),

@@ -74,9 +74,11 @@ class Encoder(Section):
 
 
 class Position(Section):
-    """Rotary positions: how the frequencies are spaced, and whether their base moves."""
+    """Where a frame is: rotary positions, how their frequencies are spaced, and whether their base moves."""
 
-    rotary: bool = Field(True, description="turn queries and keys by their positions; false: no position at all")
+    kind: Literal["rotary", "transformer_xl", "none"] = Field(
+        "rotary", description="queries and keys turned by position, a content-dependent relative term, or no position"
+    )
     spacing: Literal["standard", "endpoint"] = Field(
         "standard", description="frequencies base^(−2i/K) (standard), or from 1 to exactly 1/base (endpoint)"
     )
@@ -94,8 +96,8 @@ class Position(Section):
     def _modes_fit(self) -> Self:
         if not self.min_base <= self.base <= self.max_base:
             raise ValueError(f"base {self.base} must lie between min_base {self.min_base} and max_base {self.max_base}")
-        if not self.rotary and self.mode != "fixed":
-            raise ValueError(f"mode {self.mode} needs rotary = true")
+        if self.kind != "rotary" and self.mode != "fixed":
+            raise ValueError(f"mode {self.mode} needs kind = 'rotary'")
         return self
 
 

@@ -27,12 +27,18 @@ class Block(nn.Module):
     merged into one branch (`parallel`, E-Branchformer, arXiv 2210.00077), or one of them alone.
     """
 
-    def __init__(self, settings: EncoderSettings, rotate_values: bool) -> None:
+    def __init__(self, settings: EncoderSettings, rotate_values: bool, transformer_xl: bool) -> None:
         super().__init__()
         width, dropout = settings.width, settings.dropout
         self.coupling = settings.coupling
         self.feedforward_in = Branch(FeedForward(width, settings.feedforward_width), width, dropout)
-        attention = HybridAttention(width, settings.num_heads, qk_norm=settings.qk_norm, rotate_values=rotate_values)
+        attention = HybridAttention(
+            width,
+            settings.num_heads,
+            qk_norm=settings.qk_norm,
+            rotate_values=rotate_values,
+            transformer_xl=transformer_xl,
+        )
         convolution = ConvolutionModule(width, settings.kernel_size)
         if self.coupling == "parallel":
             self.merge = Branch(Merge(attention, convolution, width, settings.kernel_size), width, dropout)
@@ -66,20 +72,24 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         head_width = settings.width // settings.num_heads
+        transformer_xl = position.kind == "transformer_xl"
         self.checkpoint_blocks = settings.checkpoint_blocks
         self.pooled_share = settings.pooled_share
         self.subsampling = Subsampling(num_mels, settings.width, settings.subsampling_channels, settings.subsampling)
-        self.blocks = nn.ModuleList(Block(settings, rotation.values) for _ in range(settings.num_blocks))
+        self.blocks = nn.ModuleList(
+            Block(settings, rotation.values, transformer_xl) for _ in range(settings.num_blocks)
+        )
         self.planner = AttentionPlanner(
             settings.num_heads,
             local_heads=settings.local_heads,
             window_frames=settings.window_frames,
             global_keys=settings.global_keys,
             bias=settings.bias,
+            distance_width=settings.width if transformer_xl else 0,
         )
         self.rotary_base = (
             RotaryBase(head_width, settings.num_heads, position.base, position.spacing, position.mode)
-            if position.rotary
+            if position.kind == "rotary"
             else None
         )
         self.rotation: CombinedRotation | FoldedRotation | None = None

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audioroto.nn.plan import AttentionPlan, Blocks
+from audioroto.nn.plan import AttentionPlan, Blocks, skew
 from audioroto.nn.rotation import apply_rotary
 
 EPSILON = 1e-6  # a query or key of zeros stays zero
@@ -20,20 +20,28 @@ class HybridAttention(nn.Module):
     meet in one projection.
     """
 
-    def __init__(self, width: int, num_heads: int, *, qk_norm: bool = False, rotate_values: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        *,
+        qk_norm: bool = False,
+        rotate_values: bool = False,
+        transformer_xl: bool = False,
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.rotate_values = rotate_values
         self.project_in = nn.Linear(width, 3 * width, bias=False)
         self.project_out = nn.Linear(width, width, bias=False)
         self.gains = nn.Parameter(torch.ones(2 * width)) if qk_norm else None  # flat: not a matrix to decay
+        self.relative = TransformerXlTerm(width, num_heads) if transformer_xl else None
 
     def forward(self, frames: Tensor, plan: AttentionPlan, rotation: Tensor | None = None) -> Tensor:
         """Frames (B, T, D) → (B, T, D); `rotation` (H, K, K) turns queries and keys, and values if so built."""
         parts = self.project_in(frames).unflatten(-1, (3, self.num_heads, -1))  # (B, T, 3, H, K)
-        # Heads first: with one copy here, every product below takes its operands as they lie in memory.
-        matched, values = parts.permute(2, 3, 0, 1, 4).contiguous().split((2, 1))  # (2, H, B, T, K), (1, H, B, T, K)
-        matched, values = self._normalize_and_rotate(matched, values[0], rotation)
+        parts = parts.permute(2, 3, 0, 1, 4)  # (3, H, B, T, K)
+        matched, values = self._normalize_and_rotate(parts[:2], parts[2], rotation)  # queries and keys; values
         turned = matched if plan.rotary is None else apply_rotary(matched, *plan.rotary)
         local, everywhere = slice(plan.num_windowed), slice(plan.num_windowed, None)
         attended = []
@@ -41,12 +49,16 @@ class HybridAttention(nn.Module):
             attended.append(_attend_windows(turned[:, local], values[local], plan.window_bias))
         if plan.frame_bias is not None:
             queries, keys = turned[:, everywhere]
-            attended.append(attend(queries, keys, values[everywhere], plan.frame_bias))
+            bias = plan.frame_bias
+            if self.relative is not None and plan.distances is not None:
+                queries, relative = self.relative(queries, plan.distances)
+                bias = bias + relative
+            attended.append(attend(queries, keys, values[everywhere], bias))
         if plan.blocks is not None:
             queries, keys = turned[0, everywhere], matched[1, everywhere]
             attended.append(_attend_blocks(queries, keys, values[everywhere], plan.blocks))
-        joined = torch.cat(attended)  # (H, B, T, K)
-        return self.project_out(joined.permute(1, 2, 0, 3).flatten(2))  # (B, T, D)
+        joined = torch.cat([part.permute(1, 2, 0, 3) for part in attended], dim=2)  # (B, T, H, K)
+        return self.project_out(joined.flatten(2))  # (B, T, D)
 
     def _normalize_and_rotate(self, matched: Tensor, values: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor]:
         if rotation is not None and self.rotate_values:
@@ -60,6 +72,31 @@ class HybridAttention(nn.Module):
             gains = self.gains.view(2, self.num_heads, -1)  # (2, H, K)
             rotation = torch.diag_embed(gains) if rotation is None else gains.unsqueeze(-1) * rotation  # (2, H, K, K)
         return matched if rotation is None else _turn(matched, rotation), values
+
+
+class TransformerXlTerm(nn.Module):
+    """What Transformer-XL has in place of rotary (arXiv 1901.02860): scores (q + u) · k + (q + v) · W r(i − j).
+
+    r is a sinusoid of the distance, u and v are learned for each head. Dense: a product of all queries with all
+    distances, in every layer.
+    """
+
+    def __init__(self, width: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.project = nn.Linear(width, width, bias=False)
+        self.for_content = nn.Parameter(torch.zeros(width))  # u, flat: not a matrix to decay
+        self.for_distance = nn.Parameter(torch.zeros(width))  # v
+
+    def forward(self, queries: Tensor, distances: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries (H, B, T, K), sinusoids (2T−1, D) → queries + u, and what to add to scores, (H, B, T, T)."""
+        keys = self.project(distances).unflatten(-1, (self.num_heads, -1)).permute(1, 2, 0)  # (H, K, 2T−1)
+        for_content, for_distance = (
+            bias.view(self.num_heads, 1, 1, -1).to(queries.dtype) for bias in (self.for_content, self.for_distance)
+        )
+        scaled = (queries + for_distance) * queries.shape[-1] ** -0.5
+        by_distance = scaled @ keys.unsqueeze(1)  # (H, B, T, 2T−1)
+        return queries + for_content, skew(by_distance)
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
@@ -84,25 +121,39 @@ def _turn(heads: Tensor, matrices: Tensor) -> Tensor:
 def _attend_windows(matched: Tensor, values: Tensor, bias: Tensor) -> Tensor:
     """Each window of W queries attends to its own frames and those of the windows before and after: (H, B, T, K)."""
     window, (_, batch_size, num_frames, _) = bias.shape[-2], values.shape
-    parts = functional.pad(torch.cat((matched, values[None])), (0, 0, 0, -num_frames % window))  # (3, H, B, NW, K)
-    parts = parts.unflatten(3, (-1, window)).flatten(2, 3)  # (3, H, B·N, W, K)
+    num_windows = -(-num_frames // window)
     # Note: the windows of all utterances stand in one row, so that an utterance's first and last window have those of
     # its neighbours beside them; `bias` hides them.
-    around = functional.pad(parts[1:], (0, 0, 0, 0, 1, 1))  # (2, H, 1 + B·N + 1, W, K)
-    keys, values = torch.cat((around[:, :, :-2], around[:, :, 1:-1], around[:, :, 2:]), dim=3)  # (H, B·N, 3W, K)
-    attended = attend(parts[0], keys, values, bias)  # (H, B·N, W, K)
+    row = values.new_zeros(3, len(values), (batch_size * num_windows + 2) * window, values.shape[-1])
+    inside = row[:, :, window:-window].unflatten(2, (batch_size, -1))[..., :num_frames, :]  # (3, H, B, T, K)
+    inside[:2], inside[2] = matched, values
+    windows = row.unflatten(2, (-1, window))  # (3, H, B·N + 2, W, K)
+    keys, values = _three_windows(windows[1:])
+    attended = attend(windows[0, :, 1:-1], keys, values, bias)  # (H, B·N, W, K)
     return attended.flatten(1, 2).unflatten(1, (batch_size, -1))[:, :, :num_frames]  # (H, B, T, K)
+
+
+def _three_windows(windows: Tensor) -> Tensor:
+    """Each window (…, N + 2, W, K) but the outermost with the one before and the one after: (…, N, 3W, K)."""
+    if torch.is_grad_enabled():
+        return torch.cat((windows[..., :-2, :, :], windows[..., 1:-1, :, :], windows[..., 2:, :, :]), dim=-2)
+    # A view costs no memory, but its gradient is four times slower than that of the copy.
+    window = windows.shape[-2]
+    return windows.flatten(-3, -2).unfold(-2, 3 * window, window).mT
 
 
 def _attend_blocks(queries: Tensor, keys: Tensor, values: Tensor, blocks: Blocks) -> Tensor:
     """Queries at frames attend to the means of keys and values over blocks: (H, B, T, K)."""
     batch_size, num_blocks = blocks.weights.shape[:2]
-    both = torch.stack((keys, values)).permute(2, 3, 0, 1, 4)  # (B, T, 2, H, K)
-    sums = torch.zeros(batch_size * (num_blocks + 1), *both.shape[2:], device=both.device)
-    # In float32 whatever the model computes in: a block of an hour-long recording has a hundred frames.
-    sums = sums.index_add(0, blocks.rows, both.flatten(0, 1).float())  # (B·(G+1), 2, H, K)
-    means = sums.unflatten(0, (batch_size, -1))[:, :num_blocks] * blocks.weights[..., None, None]  # (B, G, 2, H, K)
-    keys, values = means.to(values.dtype).permute(2, 3, 0, 1, 4)  # (H, B, G, K)
+
+    def average(heads: Tensor) -> Tensor:
+        # In float32 whatever the model computes in: a block of an hour-long recording has a hundred frames.
+        frames = heads.permute(1, 2, 0, 3).flatten(0, 1).float()  # (B·T, H, K)
+        sums = frames.new_zeros(batch_size * (num_blocks + 1), *frames.shape[1:]).index_add(0, blocks.rows, frames)
+        means = sums.unflatten(0, (batch_size, -1))[:, :num_blocks] * blocks.weights.unsqueeze(-1)  # (B, G, H, K)
+        return means.to(heads.dtype).permute(2, 0, 1, 3)  # (H, B, G, K)
+
+    keys, values = average(keys), average(values)
     if blocks.rotary is not None:
         keys = apply_rotary(keys, *blocks.rotary)
     attended = attend(queries, keys, values, blocks.bias)  # (H, B, T, K)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from audioroto.nn.bias import Bias, make_bias
 from audioroto.nn.masks import valid_frames
-from audioroto.nn.rotation import rotary_angles, rotary_angles_at
+from audioroto.nn.rotation import rotary_angles, rotary_angles_at, rotary_frequencies
 
 Rotary = tuple[Tensor, Tensor]  # cosine and sine, as `apply_rotary` takes them
 
@@ -40,6 +40,7 @@ class AttentionPlan:
     window_bias: Tensor | None  # (H or 1, B·N, W, 3W): N windows of W frames, with the window before and after it
     frame_bias: Tensor | None  # (H or 1, B, T or 1, T)
     blocks: Blocks | None
+    distances: Tensor | None  # (2T−1, D), sinusoids of the distances T−1 … −(T−1), for `TransformerXlTerm`
 
 
 class AttentionPlanner(nn.Module):
@@ -50,6 +51,9 @@ class AttentionPlanner(nn.Module):
     ⌈length / global_keys⌉ frames, the length being that of the utterance, whatever its neighbours in the batch. With
     `causal` no query sees what comes after it, and of the blocks only those that have ended. (The length of its blocks
     still depends on the length of the utterance.)
+
+    With `distance_width` D the plan carries sinusoids of all distances for the relative positions of Transformer-XL.
+    Those need every pair of frames: all heads go dense then, local ones under a band, whatever the length.
 
     `min_stride` above 1 makes the blocks of training at least that long, so that global heads meet blocks in short
     utterances too.
@@ -67,6 +71,7 @@ class AttentionPlanner(nn.Module):
         global_keys: int,
         bias: Bias = "none",
         causal: bool = False,
+        distance_width: int = 0,
     ) -> None:
         super().__init__()
         if not 0 <= local_heads <= num_heads:
@@ -78,6 +83,7 @@ class AttentionPlanner(nn.Module):
         self.window_frames = window_frames
         self.global_keys = global_keys
         self.causal = causal
+        self.distance_width = distance_width
         self.min_stride = 1
         self.bias = make_bias(bias, num_heads)
 
@@ -89,6 +95,8 @@ class AttentionPlanner(nn.Module):
         min_stride = self.min_stride if self.training else 1
         pooled = self.local_heads < self.num_heads and (num_frames > self.global_keys or min_stride > 1)
         windowed = self.local_heads > 0 and (pooled or num_frames > self.DENSE_WINDOWS * self.window_frames)
+        if self.distance_width:
+            pooled = windowed = False
         num_windowed = self.local_heads if windowed else 0
         dense = not pooled and num_windowed < self.num_heads
         if frequencies is not None and frequencies.ndim == 2:
@@ -99,6 +107,7 @@ class AttentionPlanner(nn.Module):
             window_bias=self._window_bias(lengths, num_frames) if windowed else None,
             frame_bias=self._frame_bias(lengths, num_frames, num_windowed) if dense else None,
             blocks=self._blocks(lengths, num_frames, min_stride, frequencies) if pooled else None,
+            distances=self._distances(num_frames, lengths.device) if self.distance_width else None,
         )
 
     def _window_bias(self, lengths: Tensor, num_frames: int) -> Tensor:
@@ -149,6 +158,11 @@ class AttentionPlanner(nn.Module):
             rotary = rotary_angles_at(doubled_centres / 2, own)  # (B, G, K/2) or (H, B, G, K/2)
         weights = counts.clamp_min(1).reciprocal().unsqueeze(-1)  # (B, G, 1)
         return Blocks(rows.flatten(), weights, rotary, _hide(relative, allowed), seen)
+
+    def _distances(self, num_frames: int, device: torch.device) -> Tensor:
+        distances = torch.arange(num_frames - 1, -num_frames, -1, device=device)
+        frequencies = rotary_frequencies(self.distance_width).to(device)
+        return torch.cat(rotary_angles_at(distances, frequencies), dim=-1)  # (2T−1, D)
 
     def _near(self, distances: Tensor) -> Tensor:
         return distances.abs() <= self.window_frames

@@ -139,6 +139,15 @@ def test_windows_equal_a_band_over_all_frames(window_frames, causal, monkeypatch
             torch.testing.assert_close(by_windows[index, :length], by_band[index, :length], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("chosen", [{"local_heads": HEADS}, {"local_heads": 2, "global_keys": 9}, {"local_heads": 2}])
+def test_inference_equals_training(chosen):
+    attention, planner, frames = make_attention(qk_norm=True), make_planner(**chosen), torch.randn(3, 50, WIDTH)
+    training = run(attention, planner, frames, [50, 1, 33])
+    with torch.inference_mode():
+        inference = run(attention, planner, frames, [50, 1, 33])
+    torch.testing.assert_close(inference, training, rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("local_heads", [0, 2, HEADS])
 @pytest.mark.parametrize("global_keys", [9, 100])
 @pytest.mark.parametrize("num_frames", [12, 45])
@@ -236,10 +245,41 @@ def test_both_ways_to_attend_agree_under_autocast(needs_gradient):
         assert (exact_gradient - half_gradient).norm() < 0.02 * exact_gradient.norm()
 
 
-def test_rotation_by_the_identity_changes_not_a_bit():
+def test_rotation_by_the_identity_changes_nothing():
     attention, planner, frames = make_attention(), make_planner(), torch.randn(1, 20, WIDTH)
     identity = torch.eye(WIDTH // HEADS).expand(HEADS, -1, -1)
-    assert torch.equal(run(attention, planner, frames, rotation=identity), run(attention, planner, frames))
+    rotated = run(attention, planner, frames, rotation=identity)
+    torch.testing.assert_close(rotated, run(attention, planner, frames), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("local_heads", [0, 2])
+def test_transformer_xl_equals_the_papers_sum_and_padding_changes_nothing(local_heads):
+    attention = make_attention(transformer_xl=True)
+    torch.nn.init.normal_(attention.relative.for_content)
+    torch.nn.init.normal_(attention.relative.for_distance)
+    planner = make_planner(local_heads=local_heads, window_frames=2, global_keys=5, distance_width=WIDTH)
+    frames = torch.randn(2, 15, WIDTH)
+    outputs = run(attention, planner, frames, [15, 9], frequencies=None)
+    for index, length in enumerate([15, 9]):
+        own = frames[index, :length]
+        parts = functional.linear(own, attention.project_in.weight).view(length, 3, HEADS, -1)
+        heads = []
+        for head in range(HEADS):
+            span = slice(8 * head, 8 * head + 8)
+            u, v = attention.relative.for_content[span], attention.relative.for_distance[span]
+            scores = torch.full((length, length), -torch.inf)
+            for query in range(length):
+                for key in range(length):
+                    if head >= local_heads or abs(query - key) <= 2:
+                        turn = torch.cat(rotary_angles_at(torch.tensor([query - key]), rotary_frequencies(WIDTH)), -1)
+                        distance = attention.relative.project(turn)[0, span]
+                        content = (parts[query, 0, head] + u) @ parts[key, 1, head]
+                        scores[query, key] = content + (parts[query, 0, head] + v) @ distance
+            heads.append((scores / math.sqrt(8)).softmax(-1) @ parts[:, 2, head])
+        expected = attention.project_out(torch.cat(heads, -1))
+        torch.testing.assert_close(outputs[index, :length], expected, rtol=0, atol=1e-5)
+    outputs.sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in attention.relative.parameters())
 
 
 def test_optimizer_decays_no_gain():
