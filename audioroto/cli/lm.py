@@ -7,7 +7,9 @@ import typer
 
 
 def lm(
-    text: Annotated[list[Path], typer.Option(help="UTF-8 text, plain, .gz or .xz; give it again for more files.")],
+    text: Annotated[
+        list[Path], typer.Option(help="UTF-8 text, plain, .gz or .xz, or a data directory; give it again for more.")
+    ],
     out: Annotated[Path, typer.Option(help="The ARPA file to write; compressed if it ends in .gz.")],
     order: Annotated[int, typer.Option(help="Words in the longest n-gram, 1 to 5.")] = 4,
     prune: Annotated[

@@ -29,13 +29,17 @@ _BOUNDARY = re.compile(
 def iter_sentences(paths: Iterable[str | os.PathLike[str]], normalizer: str) -> Iterator[str]:
     """The normalised sentences of UTF-8 text files (plain, .gz or .xz), empty ones left out, with progress on stderr.
 
-    A line may hold a paragraph: see `split_sentences`. `normalizer` is a name that `audioroto.text.normalize` knows.
+    A folder is a Kaldi data directory: its `text` is read, without the utterance ids. A line may hold a paragraph: see
+    `split_sentences`. `normalizer` is a name that `audioroto.text.normalize` knows.
     Raises UserError for a file that is not UTF-8 or does not decompress, OSError for one that cannot be opened.
     """
-    for path in paths:
+    for source in paths:
+        transcripts = os.path.isdir(source)
+        path = os.path.join(source, "text") if transcripts else source
         with _open_with_progress(path) as binary, open_text(path, binary) as lines:
             for line in lines:
-                for sentence in split_sentences(line):
+                text = line.partition(" ")[2] if transcripts else line
+                for sentence in split_sentences(text):
                     if normalized := normalize(sentence, normalizer):
                         yield normalized
 

@@ -42,6 +42,11 @@ def test_sentences_are_normalised_from_plain_and_compressed_files(tmp_path, suff
     assert list(iter_sentences([path, path], "librispeech-v1")) == NORMALIZED * 2
 
 
+def test_of_a_data_directory_the_transcripts_are_read(tmp_path):
+    (tmp_path / "text").write_text("a-1 ONE TWO\na-2 THREE\na-3\n")
+    assert list(iter_sentences([tmp_path], "librispeech-v1")) == ["ONE TWO", "THREE"]
+
+
 def test_a_byte_order_mark_is_no_letter(tmp_path):
     (tmp_path / "words.txt").write_text("A B\nC\n", encoding="utf-8-sig")
     assert read_words(tmp_path / "words.txt") == {"A", "B", "C"}
