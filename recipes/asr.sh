@@ -326,7 +326,7 @@ if begin score; then
         inputs=("$exp_dir/model.safetensors" "${test_sets[@]/#/$exp_dir/recognize/}")
         outputs=("$results_dir/$run.json")
         step record audioroto record --run "$run" --corpus "${corpus:-${data_dir##*/}}" --train-set "$train_set" \
-            --model "$exp_dir/model.safetensors" --data-dir "$data_dir" --recognize-dir "$exp_dir/recognize" \
+            --valid-set "$valid_set" --curve "$exp_dir/curves.png" --model "$exp_dir/model.safetensors" --data-dir "$data_dir" --recognize-dir "$exp_dir/recognize" \
             "${test_sets[@]/#/--test-set=}" --results-dir "$results_dir" --command "$front" --notes "$notes" \
             "${configuration[@]}"
         inputs=("$results_dir")

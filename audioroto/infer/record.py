@@ -5,10 +5,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from audioroto.corpus.datadir import read_table
+from audioroto.corpus.datadir import read_datadir, read_table, summarize
 from audioroto.errors import UserError
+from audioroto.files import write_bytes
 from audioroto.score.evaluation import evaluate
-from audioroto.score.results import RunResult, TestSetResult, make_test_set_result, write_run
+from audioroto.score.results import RunResult, SetSize, TestSetResult, make_test_set_result, write_run
 from audioroto.text.normalize import normalize
 
 
@@ -18,18 +19,20 @@ def record_run(
     run: str,
     corpus: str,
     train_set: str,
+    valid_set: str,
     model: str | Path,
     data_dir: str | Path,
     recognize_dir: str | Path,
     test_sets: Sequence[str],
     command: str,
     config: Sequence[str],
+    curve: str | Path | None = None,
     notes: str = "",
 ) -> Path:
     """Score RECOGNIZE_DIR/<test set>/<mode> against DATA_DIR/<test set> and write RESULTS_DIR/<run>.json.
 
-    All modes that are there are kept. Hours, minutes, hardware and commit come from the model file. Raises UserError
-    when a test set was not recognized.
+    All modes that are there are kept, and the picture `curve` beside the file. Hours, minutes, hardware and commit come
+    from the model file. Raises UserError when a test set was not recognized.
     """
     from audioroto.model.checkpoint import load_checkpoint
 
@@ -40,6 +43,8 @@ def record_run(
         for test_set in test_sets
         for folder in _find_modes(Path(recognize_dir, test_set), Path(data_dir, test_set))
     ]
+    if curve:
+        write_bytes(Path(results_dir, f"{run}.png"), Path(curve).read_bytes())
     environment, notes_of_model = checkpoint.environment, checkpoint.notes
     dirty = " with changes" if environment.get("dirty") == "true" else ""
     return write_run(
@@ -58,9 +63,16 @@ def record_run(
             normalizer=normalizer,
             date=datetime.date.today(),
             results=tuple(results),
+            sets=tuple(_measure(Path(data_dir, name), name) for name in (train_set, valid_set, *test_sets)),
+            curve=f"{run}.png" if curve else "",
             notes=notes,
         ),
     )
+
+
+def _measure(data_dir: Path, name: str) -> SetSize:
+    summary = summarize(read_datadir(data_dir))
+    return SetSize(name=name, utterances=summary.utterances, hours=round(summary.hours, 4), speakers=summary.speakers)
 
 
 def _find_modes(recognized: Path, data_dir: Path) -> list[Path]:

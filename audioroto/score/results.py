@@ -76,6 +76,15 @@ class TestSetResult(Record):
         return self
 
 
+class SetSize(Record):
+    """How much speech a set of the corpus holds."""
+
+    name: Name
+    utterances: Count
+    hours: Rate
+    speakers: Count
+
+
 class RunResult(Record):
     """One training run, and what it reached on each test set with each search."""
 
@@ -92,6 +101,8 @@ class RunResult(Record):
     normalizer: Name
     date: date
     results: tuple[TestSetResult, ...] = Field(min_length=1)
+    sets: tuple[SetSize, ...] = Field((), description="training, validation and test sets")
+    curve: str = Field("", description="picture of the training curve, a file beside this one; empty for none")
     notes: str = ""
 
 
@@ -212,7 +223,16 @@ def format_results(runs: Sequence[RunResult]) -> str:
             for run in runs
         ),
     )
+    sizes = {(run.corpus, size.name): size for run in runs for size in run.sets}
+    sets = _format_table(
+        ["corpus", "set", "utterances", "hours", "speakers"],
+        (
+            [corpus, name, size.utterances, f"{size.hours:.2f}", size.speakers]
+            for (corpus, name), size in sorted(sizes.items())
+        ),
+    )
     notes = [f"**{run.run}**: {run.notes.strip()}\n" for run in runs if run.notes.strip()]
+    curves = [f"![Training curve of {run.run}](results/{run.curve})\n" for run in runs if run.curve]
     return "\n".join(
         [
             f"# Results: {corpora}\n",
@@ -220,7 +240,9 @@ def format_results(runs: Sequence[RunResult]) -> str:
             results,
             "## Runs\n",
             made,
+            *(["## Sets\n", sets] if sizes else []),
             *notes,
+            *curves,
         ]
     )
 

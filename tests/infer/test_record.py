@@ -4,7 +4,7 @@ from audioroto.errors import UserError
 from audioroto.infer.recognize import recognize_datadir
 from audioroto.infer.recognizer import load_model
 from audioroto.infer.record import record_run
-from audioroto.score.results import read_run
+from audioroto.score.results import format_results, read_run
 
 
 def test_facts_come_from_the_model_and_scores_from_the_texts(trained, tone_corpus, tmp_path):
@@ -14,6 +14,8 @@ def test_facts_come_from_the_model_and_scores_from_the_texts(trained, tone_corpu
         "run": "one",
         "corpus": "tones",
         "train_set": "train",
+        "valid_set": "valid",
+        "curve": trained / "curves.png",
         "model": model,
         "data_dir": tone_corpus,
         "recognize_dir": tmp_path,
@@ -32,5 +34,10 @@ def test_facts_come_from_the_model_and_scores_from_the_texts(trained, tone_corpu
     assert result.sentences == 8
     assert result.wer < 0.2
     assert len(set(result.utterances.speakers)) == 2
+    assert [(size.name, size.utterances, size.speakers) for size in run.sets[:2]] == [("train", 48, 6), ("valid", 8, 2)]
+    assert (tmp_path / "results" / run.curve).read_bytes().startswith(b"\x89PNG")
+    report = format_results([run])
+    assert "![Training curve of one](results/one.png)" in report
+    assert "| tones | train | 48 |" in report
     with pytest.raises(UserError, match="audioroto recognize"):
         record_run(tmp_path / "results", test_sets=["train"], **facts)
