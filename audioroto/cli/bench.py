@@ -43,4 +43,47 @@ def attention(
     bench_attention(load_config(config or [], overrides or []), out_dir, device)
 
 
-# The sub-verb `ablation` has its place here.
+@app.command()
+def ablation(
+    train_dir: Annotated[Path, typer.Option(help="Data directory to train on.")],
+    valid_dir: Annotated[
+        Path, typer.Option(help="Data directory to choose checkpoints and to measure on; no test set.")
+    ],
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for the runs and the report; finished runs stay.")],
+    arms: Annotated[str, typer.Option(help="Arms to run, with commas between; all that are built by default.")] = "",
+    seeds: Annotated[str, typer.Option(help="Seeds to run each arm with, with commas between.")] = "1",
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
+    device: Device = "auto",
+) -> None:
+    """What each component is worth: an arm for each, on equal terms; Ctrl-C saves, the same command goes on.
+
+    The configuration says how large the models are and how long they train; its text section makes the tokenizer.
+    Two calls may share a folder at the same time if no arm and seed is in both, and its tokenizer is there already.
+    """
+    from rich.console import Console
+
+    from audioroto.bench.ablation import run_ablation
+    from audioroto.bench.ablation_arms import BUILT_ARMS
+    from audioroto.bench.ablation_report import make_overview
+    from audioroto.errors import UserError
+
+    try:
+        numbers = [int(seed) for seed in seeds.replace(",", " ").split()]
+    except ValueError:
+        raise UserError(
+            f"--seeds {seeds}: write whole numbers with commas between, for example --seeds 1,2,3"
+        ) from None
+    summary = run_ablation(
+        train_dir,
+        valid_dir,
+        out_dir,
+        config_paths=config or [],
+        overrides=overrides or [],
+        arms=arms.replace(",", " ").split() or BUILT_ARMS,
+        seeds=numbers,
+        device=device,
+        console=Console(stderr=True),
+    )
+    Console().print(make_overview(summary))
+    print(f"{out_dir / 'ablation.md'}: tables, and how to read them; the picture is {out_dir / 'ablation.png'}")
