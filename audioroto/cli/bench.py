@@ -34,13 +34,39 @@ def attention(
     out_dir: OutDir = Path("exp/bench/attention"),
     config: ConfigFiles = None,
     overrides: Overrides = None,
+    memory_gib: Annotated[float, typer.Option(min=0.1, help="A kind that needs more goes no further.")] = 4.0,
+    limit_seconds: Annotated[float, typer.Option(min=1.0, help="The same for a length that takes longer.")] = 180.0,
     device: Device = "cpu",
 ) -> None:
     """Time and peak memory of local, hybrid and dense attention, from 10 s to 1 h of audio."""
     from audioroto.bench.attention import bench_attention
     from audioroto.config import load_config
 
-    bench_attention(load_config(config or [], overrides or []), out_dir, device)
+    settings = load_config(config or [], overrides or [])
+    memory_bytes = round(memory_gib * 2**30)
+    bench_attention(settings, out_dir, device, memory_bytes=memory_bytes, limit_seconds=limit_seconds)
+
+
+@app.command()
+def train(
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="'SECTION.KEY=VALUE …'", help="Further settings to compare; repeatable, a variant each."),
+    ] = None,
+    num_utterances: Annotated[int, typer.Option(min=1, help="Utterances in the synthetic batch.")] = 8,
+    min_seconds: Annotated[float, typer.Option(min=0.1, help="Its shortest utterance.")] = 4.0,
+    max_seconds: Annotated[float, typer.Option(min=0.1, help="Its longest utterance.")] = 15.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Steps of each variant, taken in turns.")] = 7,
+    out_dir: OutDir = Path("exp/bench/train"),
+    device: Device = "cpu",
+) -> None:
+    """Cost of a training step: audio a second, peak memory, share of the machine's matrix products."""
+    from audioroto.bench.step import BatchShape, bench_step, read_variants
+
+    names, configs = read_variants(config or [], overrides or [], against or [])
+    bench_step(names, configs, BatchShape(num_utterances, min_seconds, max_seconds), out_dir, device, rounds)
 
 
 @app.command()
