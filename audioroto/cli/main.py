@@ -23,6 +23,7 @@ VERBS = (
     "record",
     "results",
     "transcribe",
+    "bench",
     "show",
     "doctor",
 )

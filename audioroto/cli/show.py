@@ -30,13 +30,14 @@ def model(
     config: ConfigFiles = None,
     overrides: Overrides = None,
 ) -> None:
-    """The parts of a model with their parameters; of a model file also where it comes from."""
+    """The parts of a model with shapes and parameters, and which components are on; of a file also where it is from."""
     from rich.console import Console
     from rich.table import Table
 
     from audioroto.config import load_config
     from audioroto.model.asr import build_model, count_parameters
     from audioroto.model.checkpoint import load_checkpoint
+    from audioroto.model.describe import list_components, summarize_modules
 
     console = Console()
     if file is None:
@@ -44,17 +45,23 @@ def model(
         network = build_model(settings, settings.text.vocab_size)
     else:
         checkpoint = load_checkpoint(file)
-        network = checkpoint.build()
+        settings, network = checkpoint.config, checkpoint.build()
         table = Table("fact", "value")
         for key, value in {"step": checkpoint.step, **checkpoint.notes, **checkpoint.environment}.items():
             table.add_row(key, str(value))
         console.print(table)
-    table = Table("module", "kind", "parameters")
-    for name, module in network.named_modules():
-        if name and name.count(".") <= 2 and count_parameters(module):
-            table.add_row(name, type(module).__name__, f"{count_parameters(module):,}")
+    table = Table("component", "", "setting")
+    for name, is_on, setting in list_components(settings):
+        table.add_row(name, "on" if is_on else "off", setting if is_on else "", style=None if is_on else "dim")
+    console.print(table)
+    table = Table(
+        "module", "kind", "in", "out", "parameters", title="shapes of one utterance of 4 s", title_justify="left"
+    )
+    for part in summarize_modules(network, seconds=4.0):
+        times = f"{part.times} × " if part.times > 1 else ""
+        table.add_row(part.name, part.kind, part.shape_in, part.shape_out, f"{times}{part.parameters:,}")
     table.add_section()
-    table.add_row("all", type(network).__name__, f"{count_parameters(network):,}")
+    table.add_row("all", type(network).__name__, "", "", f"{count_parameters(network):,}")
     console.print(table)
 
 

@@ -1,0 +1,207 @@
+"""What a training step costs: audio a second, memory, and how much of the machine's matrix products it uses."""
+
+import shlex
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from string import ascii_uppercase
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from audioroto.bench.measure import (
+    PeakMemory,
+    call_in_fresh_process,
+    clock_name,
+    describe_bytes,
+    time_in_turns,
+    write_figures,
+)
+from audioroto.config import Config, load_config
+from audioroto.model.asr import build_model, count_parameters
+from audioroto.model.device import choose_device, choose_precision
+from audioroto.train.optimizer import make_optimizer
+
+TOKENS_PER_SECOND = 3.0
+MATRIX_SIZE = {"cpu": 1536, "cuda": 8192}  # of the square matrices whose product says what the machine can do
+MATRIX_PRODUCTS = 4
+MEMORY_LIMIT_SECONDS = 600.0
+
+
+@dataclass(frozen=True)
+class BatchShape:
+    """A synthetic batch: utterances of evenly spread lengths."""
+
+    num_utterances: int = 8
+    min_seconds: float = 4.0
+    max_seconds: float = 15.0
+
+    @property
+    def seconds(self) -> list[float]:
+        """The length of each utterance."""
+        steps = max(1, self.num_utterances - 1)
+        span = self.max_seconds - self.min_seconds
+        return [self.max_seconds - span * number / steps for number in range(self.num_utterances)]
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """Cost of a training step of one configuration."""
+
+    name: str
+    parameters: int
+    step_seconds: list[float]  # a round each
+    audio_seconds_per_second: float  # at the median step
+    flops: int  # of matrix products and convolutions, forward and backward
+    product_share: float  # flops a second at the median step over those of large matrix products in the same dtype
+    memory_bytes: int | None  # peak above the process after imports; None where it could not be measured
+    ratio: float  # median over rounds of this step's time over the first configuration's in the same round
+    ratio_quartiles: tuple[float, float]
+
+
+def bench_step(
+    names: list[str], configs: list[Config], shape: BatchShape, out_dir: Path, device: str, num_rounds: int
+) -> list[StepCost]:
+    """Measure the training step of configurations that take turns in one process; write figures.json, print a table.
+
+    The first configuration is what the others are compared with. Memory is measured in a process of its own each.
+    """
+    target = choose_device(device)
+    dtype = choose_precision(configs[0].train.precision, target)
+    steps = [make_step(config, shape, target) for config in configs]
+    flops = [count_flops(step) for step in steps]
+    product, product_flops = make_product(target, dtype)
+    tasks: dict[str, Callable[[], object]] = {"product": product}
+    tasks.update({str(number): step for number, step in enumerate(steps)})
+    seconds = time_in_turns(tasks, num_rounds, target)
+    product_rate = product_flops / statistics.median(seconds["product"])
+    costs = []
+    for number, (name, config) in enumerate(zip(names, configs, strict=True)):
+        own, first = seconds[str(number)], seconds["0"]
+        ratios = [mine / theirs for mine, theirs in zip(own, first, strict=True)]
+        median = statistics.median(own)
+        quartiles = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else [ratios[0]] * 3
+        memory = call_in_fresh_process(measure_memory, config, shape, device, limit_seconds=MEMORY_LIMIT_SECONDS)
+        cost = StepCost(
+            name=name,
+            parameters=count_parameters(build_model(config, config.text.vocab_size)),
+            step_seconds=[round(spent, 4) for spent in own],
+            audio_seconds_per_second=sum(shape.seconds) / median,
+            flops=flops[number],
+            product_share=flops[number] / median / product_rate,
+            memory_bytes=memory if isinstance(memory, int) else None,
+            ratio=statistics.median(ratios),
+            ratio_quartiles=(quartiles[0], quartiles[2]),
+        )
+        costs.append(cost)
+    figures = {
+        "batch": {**asdict(shape), "audio_seconds": sum(shape.seconds)},
+        "device": str(target),
+        "clock": clock_name(target),
+        "dtype": str(dtype).removeprefix("torch."),
+        "product_flops_per_second": product_rate,
+        "steps": [asdict(cost) for cost in costs],
+    }
+    write_figures(out_dir / "figures.json", figures)
+    machine = f"{target} in {figures['dtype']}, {clock_name(target)}"
+    print_costs(costs, shape, f"{machine}, matrix products {product_rate / 1e9:,.0f} GFLOP/s")
+    return costs
+
+
+def read_variants(paths: list[Path], overrides: list[str], against: list[str]) -> tuple[list[str], list[Config]]:
+    """The configuration of files and overrides, and one for each text of further overrides `section.key=value …`."""
+    names = ["configured", *against]
+    further = [[], *(shlex.split(text) for text in against)]
+    return names, [load_config(paths, [*overrides, *more]) for more in further]
+
+
+def make_step(config: Config, shape: BatchShape, device: torch.device) -> Callable[[], float]:
+    """A whole training step, as the trainer makes it, on a batch of noise; returns the loss a token."""
+    model = build_model(config, config.text.vocab_size).to(device).train()
+    optimizer = make_optimizer(model, config.train.weight_decay)  # at rate 0: every step does the same
+    dtype = choose_precision(config.train.precision, device)
+    waveforms, waveform_lengths, tokens, token_lengths = make_batch(config, shape, device)
+    seeds = list(range(shape.num_utterances))
+
+    def step() -> float:
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            losses = model.loss(waveforms, waveform_lengths, tokens, token_lengths, augment_seeds=seeds)
+        loss = losses.total / token_lengths.sum()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.train.clip_norm)
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss.item()
+
+    return step
+
+
+def make_batch(config: Config, shape: BatchShape, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Noise (B, S) and random tokens (B, U) with their lengths (B,), on the device."""
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.tensor([round(seconds * config.features.sample_rate) for seconds in shape.seconds])
+    waveforms = 0.1 * torch.randn(shape.num_utterances, int(lengths.max()), generator=generator)  # (B, S)
+    waveforms *= torch.arange(waveforms.shape[1]) < lengths[:, None]
+    token_lengths = torch.tensor([max(1, round(seconds * TOKENS_PER_SECOND)) for seconds in shape.seconds])
+    size = (shape.num_utterances, int(token_lengths.max()))
+    tokens = torch.randint(3, config.text.vocab_size, size, generator=generator)  # (B, U)
+    return waveforms.to(device), lengths.to(device), tokens.to(device), token_lengths.to(device)
+
+
+def count_flops(step: Callable[[], object]) -> int:
+    """FLOPs of the matrix products and convolutions of a step, forward and backward."""
+    # Note: the counter knows no fused attention of the CPU; as plain products it is counted like any other.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        step()
+    return counter.get_total_flops()
+
+
+def make_product(device: torch.device, dtype: torch.dtype) -> tuple[Callable[[], object], int]:
+    """A few products of large square matrices, and their FLOPs: what this machine can do at most."""
+    size = MATRIX_SIZE[device.type]
+    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+
+    def multiply() -> None:
+        for _ in range(MATRIX_PRODUCTS):
+            left @ right
+
+    return multiply, MATRIX_PRODUCTS * 2 * size**3
+
+
+def measure_memory(config: Config, shape: BatchShape, device_name: str) -> int:
+    """Peak bytes of two steps above the process after imports: weights, gradients, optimizer and activations."""
+    device = choose_device(device_name)
+    memory = PeakMemory(device)
+    step = make_step(config, shape, device)
+    step()
+    step()
+    return memory.bytes()
+
+
+def print_costs(costs: list[StepCost], shape: BatchShape, machine: str) -> None:
+    """The table on the terminal."""
+    console = Console()
+    console.print(
+        f"training step: {shape.num_utterances} × {shape.min_seconds:g} to {shape.max_seconds:g} s; {machine}"
+    )
+    table = Table("", "parameters", "step", "audio s/s", "GFLOP", "of products", "memory", "time ratio (quartiles)")
+    for letter, cost in zip(ascii_uppercase, costs, strict=False):
+        console.print(f"{letter}: {cost.name}", markup=False, highlight=False)
+        low, high = cost.ratio_quartiles
+        table.add_row(
+            letter,
+            f"{cost.parameters / 1e6:.2f} M",
+            f"{1000 * statistics.median(cost.step_seconds):,.0f} ms",
+            f"{cost.audio_seconds_per_second:,.0f}",
+            f"{cost.flops / 1e9:,.0f}",
+            f"{100 * cost.product_share:.0f} %",
+            "–" if cost.memory_bytes is None else describe_bytes(cost.memory_bytes),
+            f"{cost.ratio:.3f} ({low:.3f}–{high:.3f})" if letter != "A" else "1",
+        )
+    console.print(table)
+    console.print("memory: peak above the process after imports; time ratio to A: median over rounds taken in turns")

@@ -1,0 +1,115 @@
+"""audioroto bench rotation | attention | train | ablation"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audioroto.cli.options import ConfigFiles, Device, Overrides
+
+app = typer.Typer(help="Measure what the parts are worth and what they cost.", no_args_is_help=True)
+
+OutDir = Annotated[Path, typer.Option("--out", help="Folder for the figures (JSON) and the picture (PNG).")]
+
+
+@app.command()
+def rotation(
+    out_dir: OutDir = Path("exp/bench/rotation"),
+    corpus_dir: Annotated[Path, typer.Option(help="The embedded corpus, on which small models are trained.")] = Path(
+        "data/mini"
+    ),
+    model: Annotated[
+        Path | None, typer.Option(help="Model file with a rotation: decorrelation is measured on it as well.")
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="Without what needs a recogniser to be trained.")] = False,
+) -> None:
+    """The five benefits claimed for the combined rotation, each with a figure."""
+    from audioroto.bench.rotation import bench_rotation
+
+    bench_rotation(out_dir, corpus_dir, model, fast)
+
+
+@app.command()
+def attention(
+    out_dir: OutDir = Path("exp/bench/attention"),
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
+    memory_gib: Annotated[float, typer.Option(min=0.1, help="A kind that needs more goes no further.")] = 4.0,
+    limit_seconds: Annotated[float, typer.Option(min=1.0, help="The same for a length that takes longer.")] = 180.0,
+    device: Device = "cpu",
+) -> None:
+    """Time and peak memory of local, hybrid and dense attention, from 10 s to 1 h of audio."""
+    from audioroto.bench.attention import bench_attention
+    from audioroto.config import load_config
+
+    settings = load_config(config or [], overrides or [])
+    memory_bytes = round(memory_gib * 2**30)
+    bench_attention(settings, out_dir, device, memory_bytes=memory_bytes, limit_seconds=limit_seconds)
+
+
+@app.command()
+def train(
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="'SECTION.KEY=VALUE …'", help="Further settings to compare; repeatable, a variant each."),
+    ] = None,
+    num_utterances: Annotated[int, typer.Option(min=1, help="Utterances in the synthetic batch.")] = 8,
+    min_seconds: Annotated[float, typer.Option(min=0.1, help="Its shortest utterance.")] = 4.0,
+    max_seconds: Annotated[float, typer.Option(min=0.1, help="Its longest utterance.")] = 15.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Steps of each variant, taken in turns.")] = 7,
+    out_dir: OutDir = Path("exp/bench/train"),
+    device: Device = "cpu",
+) -> None:
+    """Cost of a training step: audio a second, peak memory, share of the machine's matrix products."""
+    from audioroto.bench.step import BatchShape, bench_step, read_variants
+
+    names, configs = read_variants(config or [], overrides or [], against or [])
+    bench_step(names, configs, BatchShape(num_utterances, min_seconds, max_seconds), out_dir, device, rounds)
+
+
+@app.command()
+def ablation(
+    train_dir: Annotated[Path, typer.Option(help="Data directory to train on.")],
+    valid_dir: Annotated[
+        Path, typer.Option(help="Data directory to choose checkpoints and to measure on; no test set.")
+    ],
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for the runs and the report; finished runs stay.")],
+    arms: Annotated[str, typer.Option(help="Arms to run, with commas between; all that are built by default.")] = "",
+    seeds: Annotated[str, typer.Option(help="Seeds to run each arm with, with commas between.")] = "1",
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
+    device: Device = "auto",
+) -> None:
+    """What each component is worth: an arm for each, on equal terms; Ctrl-C saves, the same command goes on.
+
+    The configuration says how large the models are and how long they train; its text section makes the tokenizer.
+    Two calls may share a folder at the same time if no arm and seed is in both, and its tokenizer is there already.
+    """
+    from rich.console import Console
+
+    from audioroto.bench.ablation import run_ablation
+    from audioroto.bench.ablation_arms import ARMS
+    from audioroto.bench.ablation_report import make_overview
+    from audioroto.errors import UserError
+
+    try:
+        numbers = [int(seed) for seed in seeds.replace(",", " ").split()]
+    except ValueError:
+        raise UserError(
+            f"--seeds {seeds}: write whole numbers with commas between, for example --seeds 1,2,3"
+        ) from None
+    summary = run_ablation(
+        train_dir,
+        valid_dir,
+        out_dir,
+        config_paths=config or [],
+        overrides=overrides or [],
+        arms=arms.replace(",", " ").split() or list(ARMS),
+        seeds=numbers,
+        device=device,
+        console=Console(stderr=True),
+    )
+    Console().print(make_overview(summary))
+    print(f"{out_dir / 'ablation.md'}: tables, and how to read them; the picture is {out_dir / 'ablation.png'}")
