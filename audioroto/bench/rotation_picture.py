@@ -17,6 +17,7 @@ def draw_claims(claims: list[Claim], path: Path) -> None:
     for axes, claim in zip(panels, claims, strict=False):
         axes.set_title(claim.name)
         axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
         if claim.figures:
             DRAWINGS[claim.name](axes, claim.figures)
         else:
@@ -27,14 +28,14 @@ def draw_claims(claims: list[Claim], path: Path) -> None:
 
 def _draw_symmetry(axes: Any, figures: dict[str, Any]) -> None:
     labels = {
-        "rotation": "q and k turned\nby one rotation",
+        "rotation": "both turned\nby a rotation",
         "other_matrix": "by a random\nmatrix",
-        "before_rotary": "by the rotation\nbefore rotary",
+        "before_rotary": "by a rotation\nbefore rotary",
         "shifted": "then all positions\n+100,000",
     }
     axes.bar(list(labels.values()), [figures[key] for key in labels], color=["C0", "C3", "C1", "C2"])
     axes.set(yscale="log", ylabel="largest change of a score")
-    axes.tick_params(axis="x", labelsize=8)
+    axes.tick_params(axis="x", labelsize=7)
 
 
 def _draw_stability(axes: Any, figures: dict[str, Any]) -> None:

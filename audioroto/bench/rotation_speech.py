@@ -106,9 +106,9 @@ def measure_gap(runs: SpeechRuns) -> Claim:
             )
         )
     reading = (
-        "Shows: nats a token after one short training each on synthetic voices, equal but for the rotation. Does not "
-        "show: a difference, unless it is far larger than between seeds; 'audioroto bench ablation' has seeds, real "
-        "speech and intervals."
+        "Shows: nats a token after one short training each on synthetic voices, equal but for the rotation. The voices "
+        "of the two sets differ in difficulty, so that only the difference of the gaps counts. Does not show: a "
+        "difference, unless it is far larger than between seeds; 'audioroto bench ablation' has seeds and intervals."
     )
     return Claim("stable training: generalisation", rows, reading, figures)
 

@@ -9,7 +9,7 @@ from string import ascii_uppercase
 
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -189,7 +189,7 @@ def print_costs(costs: list[StepCost], shape: BatchShape, machine: str) -> None:
     console.print(
         f"training step: {shape.num_utterances} × {shape.min_seconds:g} to {shape.max_seconds:g} s; {machine}"
     )
-    table = Table("", "parameters", "step", "audio s/s", "GFLOP", "of products", "memory", "time ratio (quartiles)")
+    table = Table("", "numbers", "step", "audio s/s", "GFLOP", "share", "memory", Column("time to A's", no_wrap=True))
     for letter, cost in zip(ascii_uppercase, costs, strict=False):
         console.print(f"{letter}: {cost.name}", markup=False, highlight=False)
         low, high = cost.ratio_quartiles
@@ -204,4 +204,7 @@ def print_costs(costs: list[StepCost], shape: BatchShape, machine: str) -> None:
             f"{cost.ratio:.3f} ({low:.3f}–{high:.3f})" if letter != "A" else "1",
         )
     console.print(table)
-    console.print("memory: peak above the process after imports; time ratio to A: median over rounds taken in turns")
+    console.print(
+        "share: of the rate of large matrix products; memory: peak above the process after imports; time to A's: "
+        "median (quartiles) over rounds in which all take their turn"
+    )

@@ -45,9 +45,9 @@ def test_a_kind_goes_no_further_than_it_can(config, tmp_path, capsys, monkeypatc
 
 def test_growth_needs_both_ends():
     points = [
-        Point("local", 600, 7500, seconds=1.0, memory_bytes=100),
-        Point("local", 3600, 45000, seconds=6.5, memory_bytes=600),
+        Point("local", 600, 7500, seconds=1.0, kernel_share=0.0, memory_bytes=100),
+        Point("local", 3600, 45000, seconds=8.0, kernel_share=0.25, memory_bytes=600),
         Point("dense", 600, 7500, seconds=1.0, memory_bytes=100),
         Point("dense", 3600, 45000, refused="out of memory"),
     ]
-    assert measure_growth(points) == {"local": {"time": 6.5, "memory": 6.0}}
+    assert measure_growth(points) == {"local": {"time": 8.0, "user_time": 6.0, "memory": 6.0}}
