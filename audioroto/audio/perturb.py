@@ -3,6 +3,9 @@
 Deterministic but for what a generator is handed to: the random draw happens where batches are made.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 
 from audioroto.audio.resample import resample
@@ -43,7 +46,8 @@ def add_noise(samples: np.ndarray, noise: np.ndarray, snr_decibels: float) -> np
     noise = np.resize(noise, len(samples))
     if not (samples.any() and noise.any()):
         return samples
-    mixed = add_scaled(torch.from_numpy(samples), torch.from_numpy(noise), torch.tensor(float(snr_decibels)))
+    with _one_thread():
+        mixed = add_scaled(torch.from_numpy(samples), torch.from_numpy(noise), torch.tensor(float(snr_decibels)))
     return mixed.numpy()  # (S,)
 
 
@@ -60,10 +64,11 @@ def add_reverberation(samples: np.ndarray, impulse_response: np.ndarray) -> np.n
     num_samples = len(samples) + len(response) - 1
     num_fast = 1 << (num_samples - 1).bit_length()  # Note: a transform of prime length takes several times as long
     padded = np.pad(samples, (0, num_fast - num_samples))
-    rung = fftconvolve(torch.from_numpy(padded), torch.from_numpy(response.astype(np.float32)))
+    with _one_thread():
+        rung = fftconvolve(torch.from_numpy(padded), torch.from_numpy(response.astype(np.float32)))
     reverberant = rung.numpy()[: len(samples)]  # (S,)
-    loudness = np.linalg.norm(reverberant)
-    return reverberant * np.float32(np.linalg.norm(samples) / loudness) if loudness else samples
+    energy, wanted = np.square(reverberant).sum(), np.square(samples).sum()
+    return reverberant * np.float32(np.sqrt(wanted / energy)) if energy else samples
 
 
 def make_impulse_response(
@@ -94,3 +99,16 @@ def make_noise(generator: np.random.Generator, num_samples: int, slope: float) -
     frequencies = np.arange(1, len(spectrum) + 1, dtype=np.float32)
     noise = np.fft.irfft(spectrum * frequencies ** (-slope / 2))[:num_samples]
     return (noise / np.sqrt(np.square(noise).mean())).astype(np.float32)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums and transforms differ in the last bit with the number of threads; the same draw must give the same bits."""
+    import torch
+
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
