@@ -23,7 +23,7 @@ def recognize(
 ) -> None:
     """Recognize every utterance of a data directory, in one or several modes.
 
-    Of the configuration only [search] is looked at: what 'audioroto tune' wrote, for example.
+    Of the configuration only the section search is looked at: what 'audioroto tune' wrote, for example.
     """
     from audioroto.config import load_config
     from audioroto.infer.recognize import recognize_datadir

@@ -14,7 +14,7 @@ def tokenizer(
     config: ConfigFiles = None,
     overrides: Overrides = None,
 ) -> None:
-    """Train the tokenizer on transcripts; units, size and normaliser are the configuration's [text]."""
+    """Train the tokenizer on transcripts; units, size and normaliser are the configuration's, section text."""
     from audioroto.config import load_config
     from audioroto.corpus.datadir import read_table
     from audioroto.text.normalize import normalize

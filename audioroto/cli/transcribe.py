@@ -20,7 +20,7 @@ def transcribe(
     """Write what audio files say to standard output, a line for each file.
 
     With several files each line begins with the file's name and a tab. A file that cannot be read is named on standard
-    error; the others go on, and the exit status is 1. Of the configuration only [search] is looked at.
+    error; the others go on, and the exit status is 1. Of the configuration only the section search is looked at.
     """
     from audioroto.config import load_config
     from audioroto.errors import AudioError

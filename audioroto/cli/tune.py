@@ -24,7 +24,7 @@ def tune(
 ) -> None:
     """Find the n-gram's weight, the word bonus and the beam that make the fewest word errors on a validation set.
 
-    The search starts from the settings of [search] in the configuration.
+    The search starts from the configuration's section search.
     """
     from rich.console import Console
     from rich.table import Table
