@@ -1,4 +1,4 @@
-"""audioroto prepare mini | librispeech | an4 | table | kaldi"""
+"""audioroto prepare mini | librispeech | an4 | english | table | kaldi"""
 
 from __future__ import annotations
 
@@ -55,6 +55,17 @@ def an4(
     _print_summaries(prepare_an4(corpus_dir, out_dir, valid_speakers))
     if valid_speakers:
         typer.echo(f"speakers held out for validation: {' '.join(read_table(out_dir / 'valid' / 'spk2utt'))}")
+
+
+@app.command()
+def english(
+    corpus_dir: CorpusDir,
+    out_dir: OutDir = Path("data/prepared/english"),
+) -> None:
+    """What the English model is trained on: a folder with LibriSpeech/, an4/, commonvoice/ and readers/."""
+    from audioroto.corpus.prepare.english import prepare_english
+
+    _print_summaries(prepare_english(corpus_dir, out_dir))
 
 
 @app.command()
