@@ -168,6 +168,13 @@ class Augment(Section):
         description="folder of noises, searched in all its folders but impulse_response_dir and those named rir or "
         "rir_…; empty: made noise, white to pink",
     )
+    nonspeech_share: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="probability that an utterance is replaced by as long a noise (of noise_dir, or made), hum, clicks "
+        "or digital silence, with nothing to be said to it",
+    )
     frequency_masks: int = Field(2, ge=0, description="SpecAugment: masks over mel bins")
     frequency_mask_bins: int = Field(27, ge=0, description="SpecAugment: widest frequency mask, in mel bins")
     time_masks_per_second: float = Field(

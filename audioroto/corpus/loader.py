@@ -65,8 +65,9 @@ class SpeechDataset(Dataset[Batch]):
         """Raises AudioError naming the file that cannot be read."""
         utterances = [self.utterances[index] for index in plan.indices]
         seeds = [utterance_seed(self.seed, plan.epoch, utterance.id) for utterance in utterances]
-        waveforms = [self._load(*pair) for pair in zip(utterances, seeds, strict=True)]
-        tokens = [torch.tensor(self.tokens[index], dtype=torch.int64) for index in plan.indices]
+        heard = [self._load(index, seed) for index, seed in zip(plan.indices, seeds, strict=True)]
+        waveforms = [waveform for waveform, _ in heard]
+        tokens = [torch.tensor(labels, dtype=torch.int64) for _, labels in heard]
         return Batch(
             plan=plan,
             ids=[utterance.id for utterance in utterances],
@@ -77,14 +78,21 @@ class SpeechDataset(Dataset[Batch]):
             seeds=seeds,
         )
 
-    def _load(self, utterance: Utterance, seed: int) -> np.ndarray:
+    def _load(self, index: int, seed: int) -> tuple[np.ndarray, list[int]]:
+        """What is heard of an utterance, and the tokens that are said in it."""
+        utterance = self.utterances[index]
+        if self.surroundings:
+            num_samples = max(1, round(utterance.seconds * self.sample_rate))
+            nonspeech = self.surroundings.draw_nonspeech(num_samples, seed)
+            if nonspeech is not None:
+                return nonspeech, []
         samples, _ = load_audio(
             utterance.path,
             self.sample_rate,
             start_seconds=utterance.start_seconds,
             end_seconds=utterance.end_seconds,
         )
-        return self.surroundings.perturb(samples, seed) if self.surroundings else samples
+        return self.surroundings.perturb(samples, seed) if self.surroundings else samples, self.tokens[index]
 
 
 def load_batches(dataset: SpeechDataset, plans: Iterable[BatchPlan], num_workers: int) -> Iterator[Batch]:

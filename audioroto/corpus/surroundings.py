@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from audioroto.audio.load import AUDIO_SUFFIXES, audio_seconds, load_audio
+from audioroto.audio.nonspeech import make_clicks, make_hum, set_peak
 from audioroto.audio.perturb import (
     add_noise,
     add_reverberation,
@@ -17,6 +18,8 @@ from audioroto.config import Augment
 from audioroto.errors import UserError
 
 _MEASURED_SHARE = 0.5  # of the rooms, where a folder of impulse responses is given: such folders lack small rooms
+_NONSPEECH = {"noise": 0.7, "hum": 0.1, "clicks": 0.1, "silence": 0.1}  # what is heard in place of speech, how often
+_NONSPEECH_DECIBELS = (-60.0, -6.0)  # its loudest sample, of full scale
 
 
 class Surroundings:
@@ -54,6 +57,24 @@ class Surroundings:
             snr_decibels = generator.uniform(*settings.noise_snr_decibels)
             samples = add_noise(samples, self._draw_noise(generator, len(samples)), snr_decibels)
         return change_volume(samples, decibels)
+
+    def draw_nonspeech(self, num_samples: int, seed: int) -> np.ndarray | None:
+        """What is heard in place of an utterance, at a drawn level: (num_samples,) float32; None to hear the utterance.
+
+        Raises AudioError naming the noise that cannot be read.
+        """
+        generator = np.random.default_rng([seed, 1])  # apart from `perturb`, so that all else is drawn as without it
+        if generator.random() >= self.settings.nonspeech_share:
+            return None
+        kind = generator.choice(list(_NONSPEECH), p=list(_NONSPEECH.values()))
+        decibels = generator.uniform(*_NONSPEECH_DECIBELS)
+        if kind == "silence":
+            return np.zeros(num_samples, np.float32)
+        if kind == "hum":
+            return set_peak(make_hum(generator, num_samples, self.sample_rate), decibels)
+        if kind == "clicks":
+            return set_peak(make_clicks(generator, num_samples, self.sample_rate), decibels)
+        return set_peak(np.resize(self._draw_noise(generator, num_samples), num_samples), decibels)
 
     def _draw_impulse_response(self, generator: np.random.Generator) -> np.ndarray:
         if self.impulse_responses and generator.random() < _MEASURED_SHARE:

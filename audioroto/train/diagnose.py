@@ -33,7 +33,7 @@ def find_worst_batch(seconds: list[float], settings: Train) -> BatchPlan:
 
 def load_worst_batch(dataset: SpeechDataset, config: Config) -> Batch:
     """The batch that takes most memory, each of its utterances at the slowest of the speeds."""
-    slowest = config.augment.model_copy(update={"speeds": (min(config.augment.speeds),)})
+    slowest = config.augment.model_copy(update={"speeds": (min(config.augment.speeds),), "nonspeech_share": 0.0})
     slow = SpeechDataset(dataset.utterances, dataset.tokens, dataset.sample_rate, seed=dataset.seed, augment=slowest)
     return slow[find_worst_batch(dataset.seconds, config.train)]
 

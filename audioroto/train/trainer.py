@@ -211,7 +211,7 @@ class Trainer:
         # Dropout is keyed by seed and update alone, so that a resumed run draws what the uninterrupted one would.
         torch.manual_seed(settings.seed * 1_000_003 + progress.update)
         losses = self.compute_losses(batch)
-        num_tokens = int(batch.token_lengths.sum())
+        num_tokens = max(1, int(batch.token_lengths.sum()))  # none where all of the batch is noise
         loss = losses.total / num_tokens
         loss.backward()
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm))

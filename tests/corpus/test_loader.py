@@ -57,3 +57,28 @@ def test_seeds_differ_by_seed_epoch_and_utterance():
     seeds = {utterance_seed(s, e, u) for s in (1, 2) for e in (0, 1) for u in ("a", "b")}
     assert len(seeds) == 8
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+def test_nonspeech_takes_the_place_of_utterances_and_of_their_tokens(dataset):
+    plan = BatchPlan(1, 0, tuple(range(40)))
+    dataset.surroundings = Surroundings(Augment(), 16000)
+    plain = dataset[plan]
+    dataset.surroundings = Surroundings(Augment(nonspeech_share=0.4), 16000)
+    batch = dataset[plan]
+    silent = batch.token_lengths == 0
+    assert 5 < silent.sum() < 30
+    assert batch.seeds == plain.seeds
+    for row, index in enumerate(plan.indices):
+        length = int(batch.waveform_lengths[row])
+        if silent[row]:
+            assert length == round(dataset.utterances[index].seconds * 16000)
+        else:  # all that is spoken is heard as without the switch
+            assert batch.token_lengths[row] == plain.token_lengths[row]
+            assert torch.equal(batch.waveforms[row, :length], plain.waveforms[row, :length])
+
+
+def test_a_batch_may_be_nonspeech_alone(dataset):
+    dataset.surroundings = Surroundings(Augment(nonspeech_share=1.0), 16000)
+    batch = dataset[BatchPlan(0, 0, (0, 1))]
+    assert batch.tokens.shape == (2, 0)
+    assert batch.token_lengths.tolist() == [0, 0]

@@ -86,3 +86,34 @@ def test_a_folder_without_audio_is_refused_with_the_next_step(key, tmp_path):
         Surroundings(Augment(**{key: str(tmp_path / "nowhere")}), RATE)
     with pytest.raises(UserError, match=f"augment.{key}: .* holds no audio to use; give a folder of .wav"):
         Surroundings(Augment(**{key: str(tmp_path)}), RATE)
+
+
+def draw(seed: int, num_samples: int = RATE, **settings: object) -> np.ndarray | None:
+    return Surroundings(Augment(**(PLAIN | settings)), RATE).draw_nonspeech(num_samples, seed)
+
+
+def test_nonspeech_comes_as_often_as_asked_and_from_the_seed_alone():
+    drawn = [draw(seed, nonspeech_share=0.3) for seed in range(300)]
+    assert 0.2 < np.mean([samples is not None for samples in drawn]) < 0.4
+    for seed, samples in enumerate(drawn[:40]):
+        np.testing.assert_array_equal(samples, draw(seed, nonspeech_share=0.3))
+    assert all(draw(seed) is None for seed in range(300))
+
+
+def test_nonspeech_is_as_long_as_asked_at_many_levels_and_sometimes_silent():
+    drawn = [draw(seed, num_samples=777, nonspeech_share=1.0) for seed in range(200)]
+    assert all(samples.shape == (777,) and samples.dtype == np.float32 for samples in drawn)
+    peaks = np.array([np.abs(samples).max() for samples in drawn])
+    assert 0.03 < (peaks == 0).mean() < 0.2
+    levels = 20 * np.log10(peaks[peaks > 0])
+    assert -60.01 <= levels.min() < -50
+    assert -16 < levels.max() <= -5.99
+
+
+def test_nonspeech_is_taken_from_the_folder_of_noises(noise_dir):
+    (noise_dir / "a/bark.flac").unlink()
+    time = np.arange(RATE // 4) / RATE  # shorter than the utterance: repeated
+    soundfile.write(noise_dir / "b/rain.WAV", 0.1 * np.sin(2 * np.pi * 1000 * time), RATE)
+    settings = {"nonspeech_share": 1.0, "noise_dir": str(noise_dir)}
+    spectra = [np.abs(np.fft.rfft(draw(seed, **settings))) for seed in range(60)]
+    assert 0.5 < np.mean([spectrum.argmax() == 1000 for spectrum in spectra]) < 0.9

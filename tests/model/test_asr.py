@@ -94,3 +94,21 @@ def test_the_joint_loss_is_the_weighted_sum_and_adds_up_over_batches(joint_confi
     each = [model.loss(waveforms[i, None], lengths[i, None], tokens[i, None], token_lengths[i, None]) for i in (0, 1)]
     for part in ("total", "ctc", "attention"):
         torch.testing.assert_close(getattr(both, part), sum(getattr(one, part) for one in each))
+
+
+@pytest.mark.parametrize("num_blocks", [0, 2])
+@pytest.mark.parametrize("token_lengths", [[0, 0], [3, 0]])
+def test_nothing_to_be_said_is_a_target_like_others(tiny_config, joint_config, num_blocks, token_lengths):
+    """A noise costs what its blanks cost, and the decoder's immediate end; also where all of the batch is noise."""
+    torch.manual_seed(0)
+    model = build_model(joint_config if num_blocks else tiny_config, 10).eval()
+    waveforms, lengths = 0.1 * torch.randn(2, 16000), torch.tensor([16000, 12000])
+    tokens = torch.tensor([[3, 4, 3], [0, 0, 0]])[:, : max(token_lengths)]
+    losses = model.loss(waveforms, lengths, tokens, torch.tensor(token_lengths))
+    alone = model.loss(waveforms[1:, :12000], lengths[1:], tokens[1:, :0], torch.tensor([0]))
+    log_probs, _ = model(waveforms[1:, :12000], lengths[1:])
+    torch.testing.assert_close(alone.ctc, -log_probs[0, :, 0].sum())
+    losses.total.backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+    without = model.loss(waveforms[:1], lengths[:1], tokens[:1], torch.tensor(token_lengths[:1]))
+    torch.testing.assert_close(losses.total, without.total + alone.total)

@@ -231,3 +231,14 @@ def test_interrupted_it_saves_and_says_how_to_go_on(tiny_config, tone_corpus, tr
     assert "the same command goes on from there" in errors
     assert "Traceback" not in errors
     assert (tmp_path / "exp" / "resume.safetensors").exists()
+
+
+@pytest.mark.parametrize("num_blocks", [0, 1])
+def test_nonspeech_is_learned_from_even_alone(tiny_config, tone_corpus, trained, tmp_path, num_blocks):
+    decoder = tiny_config.decoder.model_copy(update={"num_blocks": num_blocks, "num_heads": 2, "feedforward_width": 64})
+    augment = tiny_config.augment.model_copy(update={"nonspeech_share": 1.0})
+    config = tiny_config.model_copy(update={"augment": augment, "decoder": decoder})
+    run(change(config, max_updates=10, valid_every_updates=10, log_every_updates=1), tone_corpus, trained, tmp_path)
+    losses = [line["train_loss"] for line in read_metrics(tmp_path / "metrics.jsonl") if "train_loss" in line]
+    assert losses[-1] < losses[0]
+    assert not (tmp_path / "bad_batches").exists()
