@@ -11,7 +11,6 @@ from rich.table import Table
 from torch import nn
 
 from audioroto.bench.measure import (
-    PeakMemory,
     call_in_fresh_process,
     clock_name,
     describe_bytes,
@@ -23,6 +22,7 @@ from audioroto.config import Config
 from audioroto.features.fbank import FRAME_HOP_SECONDS
 from audioroto.files import atomic_path
 from audioroto.model.device import choose_device
+from audioroto.model.memory import PeakMemory
 from audioroto.nn.attention import HybridAttention
 from audioroto.nn.frequency import RotaryBase
 from audioroto.nn.plan import AttentionPlanner

@@ -3,11 +3,9 @@
 import json
 import multiprocessing
 import os
-import platform
 import resource
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -50,38 +48,6 @@ def clock_name(device: torch.device | None = None) -> str:
     """`processor time` where one thread does all the work, so that what else the machine does is not counted."""
     on_cpu = device is None or device.type == "cpu"
     return "processor time" if on_cpu and torch.get_num_threads() == 1 else "elapsed time"
-
-
-class PeakMemory:
-    """The most memory in bytes taken since `PeakMemory(device)` above what was in use then.
-
-    On a GPU what torch has allocated there, elsewhere the resident memory of the process.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(device)
-        else:
-            with suppress(OSError):  # Linux forgets the peak so far when asked; elsewhere it counts as in use
-                Path("/proc/self/clear_refs").write_text("5")
-        self.before = self._peak()
-
-    def bytes(self) -> int:
-        """The peak until now."""
-        return self._peak() - self.before
-
-    def _peak(self) -> int:
-        if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device)
-        # Note: Linux hands ru_maxrss on to a child, even through exec: a small child of a large parent would look
-        # large. VmHWM is the process's own.
-        with suppress(OSError):
-            for line in Path("/proc/self/status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-        unit = 1 if platform.system() == "Darwin" else 1024
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def limit_memory(num_bytes: int, device: torch.device) -> None:

@@ -15,7 +15,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from audioroto.bench.measure import (
-    PeakMemory,
     call_in_fresh_process,
     clock_name,
     describe_bytes,
@@ -25,6 +24,7 @@ from audioroto.bench.measure import (
 from audioroto.config import Config, load_config
 from audioroto.model.asr import build_model, count_parameters
 from audioroto.model.device import choose_device, choose_precision
+from audioroto.model.memory import PeakMemory
 from audioroto.train.optimizer import make_optimizer
 
 TOKENS_PER_SECOND = 3.0

@@ -35,5 +35,6 @@ def recognize(
         print(
             f"{out_dir / done.mode}: {done.utterances} utterances, {done.gated} of them silent, "
             f"{done.audio_seconds:.0f} s of audio, real-time factor {done.real_time_factor:.4f} "
-            f"({done.encode_real_time_factor:.4f} encoding, {done.search_real_time_factor:.4f} searching)"
+            f"({done.encode_real_time_factor:.4f} encoding, {done.search_real_time_factor:.4f} searching), "
+            f"{done.peak_memory_bytes / 2**20:.0f} MiB at most"
         )

@@ -16,6 +16,7 @@ from audioroto.corpus.datadir import Utterance, read_datadir, write_table
 from audioroto.files import write_text
 from audioroto.infer.recognizer import MODES_WITH_LM, Recognizer, find_mode
 from audioroto.infer.transcript import Transcript
+from audioroto.model.memory import PeakMemory
 from audioroto.score.sclite import CtmWord, format_ctm
 
 
@@ -29,6 +30,7 @@ class Recognition:
     audio_seconds: float
     encode_real_time_factor: float  # seconds of computing for a second of audio
     search_real_time_factor: float  # with the times and confidences of words
+    peak_memory_bytes: int  # of encoding and searching, above what was in use before: without the model itself
 
     @property
     def real_time_factor(self) -> float:
@@ -46,24 +48,30 @@ def recognize_datadir(
     """Recognize every utterance of `data_dir`, encoded once, in each of `modes`.
 
     Writes OUT_DIR/<mode>/ with `text` (a Kaldi table), `words.ctm` (times from the utterance's start) and
-    `recognition.json`. Raises UserError for an unknown mode.
+    `recognition.json`. What libraries keep of one mode's memory counts for the modes after it: for a figure to compare,
+    recognize in one mode at a time. Raises UserError for an unknown mode.
     """
     for mode in modes:
         find_mode(mode)
     utterances = read_datadir(data_dir)
     found: dict[str, dict[str, Transcript]] = {mode: {} for mode in modes}
     encode_seconds, search_seconds = 0.0, dict.fromkeys(modes, 0.0)
+    memory, peaks = PeakMemory(recognizer.engine.device), dict.fromkeys(modes, 0)
     for batch, waveforms in iter_waveforms(utterances, recognizer.sample_rate, batch_seconds):
+        memory.forget()
         started = time.perf_counter()
         encoding = recognizer.engine.encode(waveforms)
         encode_seconds += time.perf_counter() - started
+        encode_peak = memory.bytes()
         for mode in modes:
+            memory.forget()
             started = time.perf_counter()
             transcripts = recognizer.search(waveforms, encoding, mode)
             search_seconds[mode] += time.perf_counter() - started
+            peaks[mode] = max(peaks[mode], encode_peak, memory.bytes())
             found[mode].update({u.id: transcript for u, transcript in zip(batch, transcripts, strict=True)})
     return [
-        _write(Path(out_dir) / mode, mode, found[mode], recognizer, encode_seconds, search_seconds[mode])
+        _write(Path(out_dir) / mode, mode, found[mode], recognizer, encode_seconds, search_seconds[mode], peaks[mode])
         for mode in modes
     ]
 
@@ -88,6 +96,7 @@ def _write(
     recognizer: Recognizer,
     encode_seconds: float,
     search_seconds: float,
+    peak_memory_bytes: int,
 ) -> Recognition:
     audio_seconds = sum(transcript.seconds for transcript in transcripts.values())
     recognition = Recognition(
@@ -97,6 +106,7 @@ def _write(
         audio_seconds=round(audio_seconds, 3),
         encode_real_time_factor=round(encode_seconds / audio_seconds, 5) if audio_seconds else 0.0,
         search_real_time_factor=round(search_seconds / audio_seconds, 5) if audio_seconds else 0.0,
+        peak_memory_bytes=peak_memory_bytes,
     )
     words = [
         CtmWord(key, word.start_seconds, word.end_seconds - word.start_seconds, word.text, word.confidence)

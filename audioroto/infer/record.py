@@ -91,5 +91,10 @@ def _score(data_dir: Path, recognized: Path, test_set: str, normalizer: str) -> 
     )
     evaluation = evaluate(references, hypotheses, normalizer, read_table(data_dir / "utt2spk"))
     return make_test_set_result(
-        evaluation, test_set, mode=facts["mode"], lm=facts["lm"], real_time_factor=facts["real_time_factor"]
+        evaluation,
+        test_set,
+        mode=facts["mode"],
+        lm=facts["lm"],
+        real_time_factor=facts["real_time_factor"],
+        peak_memory_bytes=facts.get("peak_memory_bytes"),  # not in what earlier versions recognized
     )

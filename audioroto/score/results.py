@@ -58,6 +58,7 @@ class TestSetResult(Record):
     wer_high: Rate
     cer: Rate
     real_time_factor: Rate | None = Field(None, description="seconds of computing for a second of audio")
+    peak_memory_bytes: Count | None = Field(None, description="that recognizing took at most, beside the model")
     utterances: UtteranceCounts
 
     @model_validator(mode="after")
@@ -107,7 +108,12 @@ class RunResult(Record):
 
 
 def make_test_set_result(
-    evaluation: Evaluation, test_set: str, mode: str, lm: str | None = None, real_time_factor: float | None = None
+    evaluation: Evaluation,
+    test_set: str,
+    mode: str,
+    lm: str | None = None,
+    real_time_factor: float | None = None,
+    peak_memory_bytes: int | None = None,
 ) -> TestSetResult:
     """What a run's JSON keeps of an evaluation. Raises UserError when the references have no words at all."""
     total = evaluation.word_errors
@@ -131,6 +137,7 @@ def make_test_set_result(
         wer_high=evaluation.interval.high,
         cer=evaluation.character_errors.rate,
         real_time_factor=real_time_factor,
+        peak_memory_bytes=peak_memory_bytes,
         utterances=UtteranceCounts(
             ids_sha256=hashlib.sha256("".join(f"{name}\n" for name in ids).encode()).hexdigest(),
             words=tuple(evaluation.words[name].reference_length for name in ids),
@@ -191,8 +198,8 @@ def format_results(runs: Sequence[RunResult]) -> str:
     rows.sort(key=lambda row: (row[0].test_set, row[0].wer, row[1].run))
     corpora = ", ".join(sorted({run.corpus for run in runs}))
     heads = (
-        "test set, WER %, 95 % interval, CER %, words, sub, del, ins, mode, LM, RTF, normaliser, parameters, "
-        "trained on, hours, minutes, run"
+        "test set, WER %, 95 % interval, CER %, words, sub, del, ins, mode, LM, RTF, memory MiB, normaliser, "
+        "parameters, trained on, hours, minutes, run"
     )
     results = _format_table(
         heads.split(", "),
@@ -205,7 +212,8 @@ def format_results(runs: Sequence[RunResult]) -> str:
                 *(result.words, result.substitutions, result.deletions, result.insertions),
                 result.mode,
                 result.lm or "none",
-                "" if result.real_time_factor is None else f"{result.real_time_factor:.3f}",
+                "–" if result.real_time_factor is None else f"{result.real_time_factor:.3f}",
+                "–" if result.peak_memory_bytes is None else f"{result.peak_memory_bytes / 2**20:.0f}",
                 run.normalizer,
                 f"{run.parameters / 1e6:.1f} M",
                 run.train_set,
@@ -236,7 +244,8 @@ def format_results(runs: Sequence[RunResult]) -> str:
     return "\n".join(
         [
             f"# Results: {corpora}\n",
-            "Made by `audioroto results` from `results/*.json`: do not edit. Intervals: bootstrap over utterances.\n",
+            "Made by `audioroto results` from `results/*.json`: do not edit. Intervals: bootstrap over utterances. "
+            "RTF: seconds of computing for a second of audio; memory: at most, beside the model.\n",
             results,
             "## Runs\n",
             made,

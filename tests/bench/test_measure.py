@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from audioroto.bench.measure import (
-    PeakMemory,
     call_in_fresh_process,
     describe_bytes,
     limit_memory,
     time_in_turns,
     write_figures,
 )
+from audioroto.model.memory import PeakMemory
 
 CPU = torch.device("cpu")
 

@@ -1,5 +1,7 @@
 import json
+import os
 
+import numpy as np
 import pytest
 
 from audioroto.config import Search
@@ -26,6 +28,7 @@ def test_a_data_directory_becomes_a_folder_for_each_mode(trained, tone_corpus, t
         assert (facts["mode"], facts["lm"], facts["settings"]["beam_size"]) == (recognition.mode, None, 7)
         assert abs(facts["audio_seconds"] - sum(u.seconds for u in utterances)) < 0.01
         assert facts["real_time_factor"] >= facts["search_real_time_factor"] > 0
+        assert facts["peak_memory_bytes"] == recognition.peak_memory_bytes < 2**32
 
 
 def test_words_have_times_inside_the_utterance(trained, tone_corpus, tmp_path):
@@ -47,3 +50,18 @@ def test_an_unknown_mode_is_refused_before_anything_is_done(trained, tone_corpus
             load_model(trained / "model.safetensors"), tone_corpus / "valid", tmp_path / "x", ["ctc_bean"]
         )
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="only Linux forgets a peak")
+def test_each_mode_has_its_own_peak_of_memory(trained, tone_corpus, tmp_path, monkeypatch):
+    recognizer, taken = load_model(trained / "model.safetensors"), {"ctc_greedy": 200, "ctc_beam": 100}
+    search = recognizer.search
+
+    def search_at_a_cost(waveforms, encoding, mode):
+        np.ones(taken[mode] * 2**20, dtype=np.uint8)
+        return search(waveforms, encoding, mode)
+
+    monkeypatch.setattr(recognizer, "search", search_at_a_cost)
+    done = recognize_datadir(recognizer, tone_corpus / "valid", tmp_path, list(taken), batch_seconds=2.0)
+    for recognition in done:
+        assert taken[recognition.mode] <= recognition.peak_memory_bytes / 2**20 < taken[recognition.mode] + 60

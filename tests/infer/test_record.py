@@ -29,6 +29,7 @@ def test_facts_come_from_the_model_and_scores_from_the_texts(trained, tone_corpu
         ("valid", "ctc_greedy", None),
     ]
     assert greedy.wer < 0.2
+    assert greedy.peak_memory_bytes is not None
     assert (run.run, run.corpus, run.config) == ("one", "tones", ("a.toml",))
     assert run.train_hours > 0
     assert result.sentences == 8

@@ -123,6 +123,17 @@ def test_a_missing_key_and_broken_json_are_refused(tmp_path: Path) -> None:
         read_runs(tmp_path / "empty")
 
 
+def test_what_earlier_versions_did_not_measure_is_a_dash(tmp_path: Path) -> None:
+    measured = make_test_set_result(make_evaluation(3), "test", "ctc_greedy", None, 0.02, 300 * 2**20)
+    path = write_run(tmp_path, make_run(results=(measured,)))
+    assert "| 0.020 | 300 | librispeech-v1 |" in format_results([read_run(path)])
+    table = json.loads(path.read_text("utf-8"))
+    for key in ("real_time_factor", "peak_memory_bytes"):
+        del table["results"][0][key]
+    path.write_text(json.dumps(table), encoding="utf-8")
+    assert "| – | – | librispeech-v1 |" in format_results([read_run(path)])
+
+
 def test_a_test_set_without_words_has_no_result() -> None:
     with pytest.raises(UserError, match="test set hush has no reference words"):
         make_test_set_result(evaluate({"u": ""}, {"u": ""}, "librispeech-v1"), "hush", "ctc_greedy")
@@ -139,7 +150,7 @@ def test_the_table_is_sorted_by_test_set_and_error_rate() -> None:
     assert [(row[0], row[-1]) for row in rows] == [("| another", "other |"), ("| test", "good |"), ("| test", "bad |")]
     assert rows[0][8:10] == ["ctc_beam", "4-gram"]
     assert rows[1][1:3] == ["**6.00**", rows[1][2]]
-    assert rows[1][8:-1] == ["ctc_greedy", "none", "0.020", "librispeech-v1", "1.2 M", "train", "1.50", "12.0"]
+    assert rows[1][8:-1] == ["ctc_greedy", "none", "0.020", "–", "librispeech-v1", "1.2 M", "train", "1.50", "12.0"]
     assert page.startswith("# Results: mini\n")
     assert (
         "| bad | `bash egs/mini/asr/run.sh \\| tee log` | `conf/tiny.toml` `train.max_updates=300` | 0123abc "
