@@ -313,10 +313,11 @@ if begin score; then
     for set in "${test_sets[@]}"; do
         for mode in "${modes[@]}"; do
             recognized=$exp_dir/recognize/$set/$mode
-            inputs=("$data_dir/$set/text" "$recognized/text")
+            inputs=("$data_dir/$set/text" "$recognized/text" "$recognized/words.ctm")
             transcript=$recognized/score.txt
             outputs=("$transcript")
-            step "score-$set-$mode" audioroto score "$data_dir/$set/text" "$recognized/text" --out-dir "$recognized"
+            step "score-$set-$mode" audioroto score "$data_dir/$set/text" "$recognized/text" \
+                --ctm "$recognized/words.ctm" --out-dir "$recognized"
         done
     done
     transcript=

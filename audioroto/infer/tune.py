@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from audioroto.errors import UserError
 from audioroto.files import write_text
 from audioroto.infer.recognize import iter_waveforms
 from audioroto.infer.recognizer import Recognizer
+from audioroto.score.confidence import grade_words
 from audioroto.score.error_rate import ErrorRate, align_texts
 from audioroto.search.hypothesis import Hypothesis
 from audioroto.text.normalize import normalize
@@ -101,15 +102,6 @@ def write_settings(path: str | Path, tuning: Tuning) -> None:
     write_text(path, f"{comment}\n{tomli_w.dumps({'search': tuning.best.settings.model_dump(mode='json')})}")
 
 
-def compute_auc(right: Sequence[float], wrong: Sequence[float]) -> float:
-    """The probability that one of `right` is greater than one of `wrong`, equals counting half; NaN without either."""
-    if not right or not wrong:
-        return math.nan
-    ordered = np.sort(np.asarray(wrong))
-    below, not_above = (np.searchsorted(ordered, right, side) for side in ("left", "right"))
-    return float((below + not_above).mean() / 2 / len(wrong))
-
-
 class _Bench:
     """A validation set, encoded once, on which settings are tried; each only once."""
 
@@ -139,17 +131,11 @@ class _Bench:
         return self.trials[settings]
 
     def compute_confidence_auc(self, settings: Search) -> float:
-        """How well the confidences of words tell right ones from wrong ones; see `compute_auc`."""
+        """How well the confidences of words tell right ones from wrong ones; see `Grades.auc`."""
         hypotheses = self._search(settings)
         alignments = align_texts(self.references, [self._decode(hypothesis) for hypothesis in hypotheses], "word")
-        right: list[float] = []
-        wrong: list[float] = []
-        for place, (hypothesis, alignment) in enumerate(zip(hypotheses, alignments, strict=True)):
-            said = [pair.operation for pair in alignment.pairs if pair.operation != "delete"]
-            words = self.recognizer.make_words(hypothesis, self.log_probs[place], self.seconds[place])
-            for operation, word in zip(said, words, strict=True):
-                (right if operation == "equal" else wrong).append(word.confidence)
-        return compute_auc(right, wrong)
+        words = map(self.recognizer.make_words, hypotheses, self.log_probs, self.seconds)
+        return grade_words(alignments, ([word.confidence for word in said] for said in words)).auc
 
     def _search(self, settings: Search) -> list[Hypothesis]:
         recognizer = Recognizer(self.recognizer.engine, settings, self.recognizer.words)

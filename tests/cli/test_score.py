@@ -74,3 +74,19 @@ def test_an_unknown_utterance_is_refused(data: Path) -> None:
     (data / "hyp").write_text("a-1 CAFE\nc-1 CAFE\n", encoding="utf-8")
     with pytest.raises(UserError, match="1 hypotheses have no reference, the first is c-1"):
         run(data / "ref", data / "hyp")
+
+
+def test_confidences_are_graded(data: Path) -> None:
+    # The ctm holds the words before the normaliser.
+    (data / "words.ctm").write_text(";; words\na-1 1 0.00 0.20 cafe 0.900\na-1 1 0.20 0.30 its 0.200\n", "utf-8")
+    (data / "hyp").write_text("a-1 cafe its\n", encoding="utf-8")
+    output = run(data / "ref", data / "hyp", "--ctm", data / "words.ctm", "--out-dir", data / "out")
+    assert "confidence: AUC 1.000, 1 right words against 1 wrong ones" in output
+    assert (data / "out" / "confidence.png").exists()
+    summary = json.loads(run(data / "ref", data / "hyp", "--ctm", data / "words.ctm", "--json"))
+    assert summary["confidence"]["auc"] == 1.0
+    with pytest.raises(UserError, match="of one hypothesis"):
+        run(data / "ref", data / "hyp", data / "hyp.trn", "--ctm", data / "words.ctm")
+    (data / "words.ctm").write_text("a-1 1 0.00 0.20 cafe\n", "utf-8")
+    with pytest.raises(UserError, match="the word cafe of a-1 has no confidence"):
+        run(data / "ref", data / "hyp", "--ctm", data / "words.ctm")

@@ -1,12 +1,11 @@
 import math
 
-import numpy as np
 import pytest
 
 from audioroto.config import Search, load_config
 from audioroto.errors import UserError
 from audioroto.infer.recognizer import load_model
-from audioroto.infer.tune import BEAM_SIZES, compute_auc, tune_search, write_settings
+from audioroto.infer.tune import BEAM_SIZES, tune_search, write_settings
 from audioroto.text.arpa import write_arpa
 from audioroto.text.ngram import estimate_ngrams
 
@@ -32,9 +31,10 @@ def test_without_an_n_gram_there_is_nothing_to_tune(trained, tone_corpus):
         tune_search(load_model(trained / "model.safetensors"), tone_corpus / "valid")
 
 
-def test_auc_counts_pairs():
-    generator = np.random.default_rng(0)
-    right, wrong = (generator.integers(0, 6, size).tolist() for size in (30, 20))
-    pairs = [1.0 if a > b else 0.5 if a == b else 0.0 for a in right for b in wrong]
-    assert compute_auc(right, wrong) == pytest.approx(np.mean(pairs))
-    assert math.isnan(compute_auc([], [1.0]))
+def test_a_wanted_speed_that_nothing_reaches_leaves_the_narrowest_beam(trained, tone_corpus, tmp_path):
+    pytest.importorskip("flashlight.lib.text")
+    write_arpa(tmp_path / "lm.arpa", estimate_ngrams(["LOW MID HIGH", "HIGH LOW", "MID"], 2))
+    recognizer = load_model(trained / "model.safetensors", lm=tmp_path / "lm.arpa")
+    tuning = tune_search(recognizer, tone_corpus / "valid", num_trials=1, real_time_factor=0.0)
+    assert tuning.best.settings.beam_size == min(BEAM_SIZES)
+    assert math.isnan(tuning.confidence_auc) or 0 <= tuning.confidence_auc <= 1

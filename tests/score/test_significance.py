@@ -74,7 +74,7 @@ def test_equal_recognisers_and_chance_differences() -> None:
 
 def test_a_thousand_samples_of_2620_utterances_take_under_two_seconds() -> None:
     errors, lengths = counts(2620, 0.07, seed=6)
-    start = time.perf_counter()
+    start = time.process_time()  # of one thread: what else the machine does is not counted
     bootstrap_interval(errors, lengths, num_samples=1000)
     paired_bootstrap(errors, errors[::-1], lengths, num_samples=1000)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
