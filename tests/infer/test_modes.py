@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import audioroto
 from audioroto.config import Config, Decoder
@@ -42,6 +44,22 @@ def test_text_times_and_confidences_do_not_depend_on_the_batch(with_decoder, mod
         assert ends == sorted(ends)
         assert ends[-1] <= transcript.seconds
         assert all(0 <= word.confidence <= 1 for word in transcript.words)
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10**6), st.lists(st.integers(1, 12000), min_size=1, max_size=3), st.floats(-100.0, 0.0))
+def test_words_follow_one_another_inside_the_audio_in_every_mode(with_decoder, seed, sizes, decibels):
+    generator = np.random.default_rng(seed)
+    loudness = np.float32(10 ** (decibels / 20))
+    waveforms = [loudness * generator.uniform(-1, 1, size).astype(np.float32) for size in sizes]
+    encoding = with_decoder.engine.encode(waveforms)
+    for mode in MODES:
+        for waveform, transcript in zip(waveforms, with_decoder.search(waveforms, encoding, mode), strict=True):
+            assert [word.text for word in transcript.words] == transcript.text.split()
+            times = [time for word in transcript.words for time in (word.start_seconds, word.end_seconds)]
+            assert times == sorted(times)
+            assert all(0 <= time <= len(waveform) / with_decoder.sample_rate for time in times)
+            assert all(0 <= word.confidence <= 1 for word in transcript.words)
 
 
 def test_at_most_the_labels_that_the_frames_allow(with_decoder):

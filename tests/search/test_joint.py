@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 
 from audioroto.model.ctc import ctc_loss
-from audioroto.model.decoder import Decoder
-from audioroto.search.attention_beam import attention_beam
+from audioroto.model.decoder import Decoder, Memory
+from audioroto.search.attention_beam import MOST_REPEATS, attention_beam
 from audioroto.search.joint import joint_beam
+from audioroto.text.tokenizer import END_ID
 
 VOCAB = 6
 TOKENS = (1, 3, 4, 5)
@@ -82,3 +83,46 @@ def test_no_frames_no_tokens():
     decoder, frames, _, log_probs = make_inputs([5, 5], 0)
     found = joint_beam(decoder, frames, torch.tensor([5, 0]), log_probs, beam_size=3)
     assert [h.tokens for h in found[1]] == [()]
+
+
+class Looping:
+    """Stands in for a decoder: 3 and 4 in turn, for ever."""
+
+    def listen(self, frames: Tensor, lengths: Tensor) -> Memory:
+        return Memory((), lengths)
+
+    def __call__(self, tokens: Tensor, memory: Memory, past: object) -> tuple[Tensor, tuple]:
+        logits = torch.zeros(*tokens.shape, VOCAB)
+        logits[..., END_ID] = -30.0
+        logits[..., 4] = torch.where(tokens == 3, 20.0, 0.0)
+        logits[..., 3] = torch.where(tokens == 3, 0.0, 20.0)
+        return logits.log_softmax(-1), ()
+
+
+@pytest.mark.parametrize("beam_size", [1, 5])
+def test_a_decoder_in_a_loop_is_stopped(beam_size):
+    """CTC, which has no opinion, does not hold it back."""
+    log_probs = torch.zeros(1, 500, VOCAB).log_softmax(-1)
+    frames, lengths = torch.zeros(1, 500, 16), torch.tensor([500])
+    best = joint_beam(Looping(), frames, lengths, log_probs, beam_size=beam_size, ctc_weight=0.1)[0][0]
+    if beam_size == 1:
+        assert best.tokens == (3, 4) * (MOST_REPEATS + 1)
+    # A wider beam has somewhere else to go; nowhere does it go round for ever.
+    assert len(best.tokens) <= 100
+
+
+@pytest.mark.parametrize("ctc_weight", [0.0, 0.3, 1.0])
+def test_there_are_at_most_the_tokens_that_the_frames_allow(ctc_weight):
+    """However much the decoder wants more, and is paid for it; with CTC, a token that repeats needs a frame between."""
+    decoder, frames, lengths, log_probs = make_inputs([9, 4], 0)
+    with torch.no_grad():
+        decoder.project.bias[END_ID] = -100.0
+    for beam_size in (1, 4):
+        found = joint_beam(
+            decoder, frames, lengths, log_probs, beam_size=beam_size, ctc_weight=ctc_weight, length_bonus=50.0
+        )
+        for row, length in zip(found, lengths.tolist(), strict=True):
+            for hypothesis in row:
+                num_between = sum(left == right for left, right in itertools.pairwise(hypothesis.tokens))
+                assert len(hypothesis.tokens) + (num_between if ctc_weight else 0) <= length
+            assert len(row[0].tokens) > length / 2

@@ -45,3 +45,12 @@ def test_with_the_first_search_alone_nothing_changes(decoder):
 
 def test_nothing_to_rescore(decoder):
     assert rescore(decoder, torch.randn(2, 3, 16), torch.tensor([3, 3]), [[], []]) == [[], []]
+
+
+def test_a_decoder_in_a_loop_adds_nothing(decoder):
+    """It weighs what it is given, whatever it would go on to say itself."""
+    with torch.no_grad():
+        decoder.project.bias[3] = 100.0  # 3, for ever
+    frames, lengths = torch.randn(3, 7, 16), torch.tensor([7, 4, 2])
+    found = rescore(decoder, frames, lengths, CANDIDATES, length_bonus=50.0)
+    assert [{h.tokens for h in row} for row in found] == [{h.tokens for h in row} for row in CANDIDATES]
