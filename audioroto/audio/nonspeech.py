@@ -8,10 +8,12 @@ _CLICKS_PER_SECOND = (0.5, 8.0)
 _CLICK_SECONDS = (0.001, 0.03)  # in which a click falls by 60 dB: from a crackle to a knock
 
 
-def make_hum(generator: np.random.Generator, num_samples: int, rate: int) -> np.ndarray:
+def make_hum(
+    generator: np.random.Generator, num_samples: int, rate: int, hertz_range: tuple[float, float] = _HUM_HERTZ
+) -> np.ndarray:
     """A steady tone drawn from `generator` with its harmonics, as of mains or a fan: (num_samples,) float32."""
     seconds = np.arange(num_samples) / rate
-    hertz = generator.uniform(*_HUM_HERTZ)
+    hertz = generator.uniform(*hertz_range)
     amplitudes = generator.random(_NUM_HARMONICS) / np.arange(1, _NUM_HARMONICS + 1)
     phases = generator.uniform(0, 2 * np.pi, _NUM_HARMONICS)
     hum = np.zeros(num_samples)

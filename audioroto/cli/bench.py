@@ -1,11 +1,11 @@
-"""audioroto bench rotation | attention | train | ablation"""
+"""audioroto bench rotation | attention | train | ablation | guards"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import ConfigFiles, Device, Overrides
+from audioroto.cli.options import ConfigFiles, Device, LmFile, ModelFile, Overrides
 
 app = typer.Typer(help="Measure what the parts are worth and what they cost.", no_args_is_help=True)
 
@@ -113,3 +113,29 @@ def ablation(
     )
     Console().print(make_overview(summary))
     print(f"{out_dir / 'ablation.md'}: tables, and how to read them; the picture is {out_dir / 'ablation.png'}")
+
+
+@app.command()
+def guards(
+    model: ModelFile,
+    noise_dir: Annotated[
+        Path | None, typer.Option(help="Recordings without speech; a manifest.tsv in it names their classes.")
+    ] = None,
+    modes: Annotated[str, typer.Option(help="Searches, with commas between; all that the model has by default.")] = "",
+    lm: LmFile = None,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Of each made sound at each level.")] = 1.0,
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
+    out_dir: OutDir = Path("exp/bench/guards"),
+    device: Device = "auto",
+) -> None:
+    """Words a minute said where nobody speaks, without the energy gate and with it: silence, noise, hum, clicks.
+
+    Of the configuration only the section search is looked at.
+    """
+    from audioroto.bench.guards import bench_guards
+    from audioroto.config import load_config
+    from audioroto.infer.recognizer import load_model
+
+    recognizer = load_model(model, device, load_config(config or [], overrides or []).search, lm)
+    bench_guards(recognizer, out_dir, modes.replace(",", " ").split() or recognizer.modes, noise_dir, minutes)

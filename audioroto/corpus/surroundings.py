@@ -36,7 +36,7 @@ class Surroundings:
         if rooms := settings.impulse_response_dir:
             self.impulse_responses = _refuse_none("augment.impulse_response_dir", rooms, _find_audio(Path(rooms)))
         if noises := settings.noise_dir:
-            found = [path for path in _find_audio(Path(noises)) if not _is_response(path, Path(noises))]
+            found = find_noises(Path(noises))
             responses = {path.resolve() for path in self.impulse_responses}
             found = [path for path in found if path.resolve() not in responses]
             self.noises = _refuse_none("augment.noise_dir", noises, found)
@@ -89,6 +89,11 @@ class Surroundings:
         seconds = num_samples / self.sample_rate
         start = generator.uniform(0.0, max(0.0, audio_seconds(path) - seconds))
         return load_audio(path, self.sample_rate, start_seconds=start, end_seconds=start + seconds)[0]
+
+
+def find_noises(folder: Path) -> list[Path]:
+    """All audio files below `folder` but for those in a folder of impulse responses (rir, rir_…), in a fixed order."""
+    return [path for path in _find_audio(folder) if not _is_response(path, folder)]
 
 
 def _find_audio(folder: Path) -> list[Path]:

@@ -66,6 +66,17 @@ class Recognizer:
             for waveform, hypothesis, log_probs in zip(waveforms, hypotheses, encoding.log_probs, strict=True)
         ]
 
+    @property
+    def modes(self) -> list[str]:
+        """The modes that this model can search in."""
+        has_decoder = self.engine.model.decoder is not None
+        return [mode for mode in MODES if has_decoder or mode not in MODES_WITH_DECODER]
+
+    def is_too_quiet(self, waveform: np.ndarray) -> bool:
+        """Whether nothing in the waveform (S,) is as loud as `search.gate_decibels`; then it says nothing."""
+        window_samples = round(GATE_WINDOW_SECONDS * self.sample_rate)
+        return _loudest_decibels(waveform, window_samples) < self.settings.gate_decibels
+
     def find_candidates(self, log_probs: Sequence[np.ndarray], num_best: int) -> list[list[Hypothesis]]:
         """The `num_best` texts that ctc_beam finds for each utterance's log-probabilities (T, V), best first."""
         return [
@@ -88,7 +99,7 @@ class Recognizer:
 
     def _make_transcript(self, waveform: np.ndarray, hypothesis: Hypothesis, log_probs: np.ndarray) -> Transcript:
         seconds = len(waveform) / self.sample_rate
-        if _loudest_decibels(waveform, round(GATE_WINDOW_SECONDS * self.sample_rate)) < self.settings.gate_decibels:
+        if self.is_too_quiet(waveform):
             return Transcript("", seconds, hypothesis.score, gated=True)
         words = self.make_words(hypothesis, log_probs, seconds)
         return Transcript(self.tokenizer.decode(hypothesis.tokens), seconds, hypothesis.score, words)
@@ -163,6 +174,7 @@ MODES: dict[str, Callable[[Recognizer, "Encoding"], list[Hypothesis]]] = {
     "rescoring": _rescoring,
 }
 MODES_WITH_LM = ("ctc_beam", "rescoring")
+MODES_WITH_DECODER = ("attention", "joint", "rescoring")
 
 
 def find_mode(name: str) -> Callable[[Recognizer, "Encoding"], list[Hypothesis]]:
