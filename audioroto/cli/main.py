@@ -23,6 +23,7 @@ VERBS = (
     "record",
     "results",
     "transcribe",
+    "align",
     "bench",
     "show",
     "doctor",

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import ConfigFiles, Overrides
+from audioroto.cli.options import ConfigFiles, Device, Overrides
 
 app = typer.Typer(help="Show a configuration, a model, a data directory or a recording.", no_args_is_help=True)
 
@@ -86,11 +86,30 @@ def data(data_dirs: Annotated[list[Path], typer.Argument(help="Data directories.
 def audio(
     file: Annotated[Path, typer.Argument(help="Audio file.")],
     out: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("audio.png"),
+    model: Annotated[
+        Path | None, typer.Option(help="Model file: also draw the words that it hears, with their confidences.")
+    ] = None,
+    attention: Annotated[
+        int | None, typer.Option(metavar="BLOCK", help="With --model, also draw a local and a global head of a block.")
+    ] = None,
+    device: Device = "auto",
 ) -> None:
-    """A picture of a recording: waveform and mel spectrogram."""
+    """A picture of a recording: waveform, mel spectrogram, and what a model hears."""
     from audioroto.audio.load import load_audio
     from audioroto.audio.picture import draw_audio
+    from audioroto.errors import UserError
 
-    samples, rate = load_audio(file)
-    draw_audio(samples, rate, out, file.name)
+    if model is None:
+        if attention is not None:
+            raise UserError("attention is that of a model: give --model as well")
+        samples, rate = load_audio(file)
+        draw_audio(samples, rate, out, file.name)
+    else:
+        from audioroto.infer.picture import choose_heads, draw_transcript
+        from audioroto.infer.recognizer import load_model
+
+        recognizer = load_model(model, device)
+        samples, rate = load_audio(file, recognizer.sample_rate)
+        heads = {} if attention is None else choose_heads(recognizer, samples, attention)
+        draw_transcript(samples, rate, recognizer.transcribe(samples, rate), out, file.name, heads)
     print(f"{out}: {len(samples) / rate:.2f} s at {rate} samples per second")

@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from audioroto.corpus.loader import pad_waveforms
+from audioroto.errors import UserError
 from audioroto.features.fbank import FRAME_HOP_SECONDS
 from audioroto.model.asr import count_parameters
 from audioroto.model.checkpoint import load_checkpoint
 from audioroto.model.device import choose_device
+from audioroto.nn.attention import HybridAttention
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,23 @@ class TorchEngine:
             log_probs = self.model.ctc(frames)  # (B, T, V)
         rows = zip(log_probs.cpu().numpy(), frame_lengths.tolist(), strict=True)
         return Encoding([row[:length] for row, length in rows], frames, log_probs, frame_lengths)
+
+    def compute_attention(self, waveform: np.ndarray, block: int) -> np.ndarray:
+        """How much each head of a block, counted from 1, attends from each frame to each, (H, T, T), for pictures.
+
+        Raises UserError for a block that the encoder does not have, or that does not attend.
+        """
+        blocks = self.model.encoder.blocks
+        if not 1 <= block <= len(blocks):
+            raise UserError(f"there is no block {block}; the encoder has blocks 1 to {len(blocks)}")
+        layers = [module for module in blocks[block - 1].modules() if isinstance(module, HybridAttention)]
+        if not layers:
+            raise UserError("the model's blocks do not attend: it was trained with encoder.coupling = 'convolution'")
+        inputs: list[tuple[Any, ...]] = []
+        hook = layers[0].register_forward_pre_hook(lambda _, heard: inputs.append(heard))
+        try:
+            self.encode([waveform])
+        finally:
+            hook.remove()
+        with torch.inference_mode():
+            return layers[0].compute_weights(*inputs[0])[:, 0].cpu().numpy()

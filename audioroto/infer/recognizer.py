@@ -11,7 +11,8 @@ from audioroto.audio.load import load_audio
 from audioroto.audio.resample import resample
 from audioroto.config import Search
 from audioroto.errors import AudioError, UserError
-from audioroto.infer.transcript import Transcript, Word, make_words
+from audioroto.infer.segment import Segment, Word
+from audioroto.infer.transcript import Transcript, make_words
 from audioroto.search.ctc_align import align_hypothesis
 from audioroto.search.ctc_beam import ctc_beam
 from audioroto.search.ctc_greedy import ctc_greedy
@@ -100,9 +101,10 @@ class Recognizer:
     def _make_transcript(self, waveform: np.ndarray, hypothesis: Hypothesis, log_probs: np.ndarray) -> Transcript:
         seconds = len(waveform) / self.sample_rate
         if self.is_too_quiet(waveform):
-            return Transcript("", seconds, hypothesis.score, gated=True)
+            return Transcript((), seconds, gated=True)
         words = self.make_words(hypothesis, log_probs, seconds)
-        return Transcript(self.tokenizer.decode(hypothesis.tokens), seconds, hypothesis.score, words)
+        text = self.tokenizer.decode(hypothesis.tokens)
+        return Transcript((Segment(text, 0.0, seconds, words, hypothesis.score),), seconds)
 
 
 def _ctc_greedy(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:

@@ -5,32 +5,68 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audioroto.infer.segment import Segment, Word
+from audioroto.infer.writers import format_transcript
 from audioroto.search.hypothesis import Hypothesis
 from audioroto.text.tokenizer import END_ID, WORD_START
 
 
 @dataclass(frozen=True)
-class Word:
-    """A word, where it lies in the recording, and how sure the model is of it (0 to 1, good for ranking)."""
-
-    text: str
-    start_seconds: float
-    end_seconds: float
-    confidence: float
-
-
-@dataclass(frozen=True)
 class Transcript:
-    """The text of one recording of `seconds`, the search's score of it, and its words with their times.
+    """What a recording of `seconds` says, segment by segment.
 
     `gated`: the recording is too quiet to hold speech, so that nothing was searched for in it.
     """
 
-    text: str
+    segments: tuple[Segment, ...]
     seconds: float
-    score: float
-    words: tuple[Word, ...] = ()
     gated: bool = False
+
+    @property
+    def text(self) -> str:
+        """The whole text on one line."""
+        return " ".join(segment.text for segment in self.segments if segment.text)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of all segments."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    @property
+    def score(self) -> float:
+        """The sum of the segments' scores."""
+        return sum(segment.score for segment in self.segments)
+
+    def to_text(self) -> str:
+        """The text, a line for each segment."""
+        return self._format("txt")
+
+    def to_srt(self) -> str:
+        """SubRip subtitles, cut to be read."""
+        return self._format("srt")
+
+    def to_vtt(self) -> str:
+        """WebVTT subtitles, cut to be read."""
+        return self._format("vtt")
+
+    def to_tsv(self) -> str:
+        """A table of the segments: start and end in milliseconds, text."""
+        return self._format("tsv")
+
+    def to_json(self) -> str:
+        """Segments and words with times in seconds and confidences."""
+        return self._format("json")
+
+    def to_ctm(self, name: str = "audio") -> str:
+        """NIST's ctm, a line for each word, of the recording called `name`."""
+        return self._format("ctm", name)
+
+    def to_textgrid(self) -> str:
+        """A TextGrid for Praat with the tiers words and segments."""
+        return self._format("textgrid")
+
+    def _format(self, format: str, name: str = "audio") -> str:
+        return format_transcript(self, format, name=name)
 
 
 def make_words(hypothesis: Hypothesis, pieces: Sequence[str], frame_seconds: float, seconds: float) -> tuple[Word, ...]:

@@ -39,9 +39,32 @@ class HybridAttention(nn.Module):
 
     def forward(self, frames: Tensor, plan: AttentionPlan, rotation: Tensor | None = None) -> Tensor:
         """Frames (B, T, D) → (B, T, D); `rotation` (H, K, K) turns queries and keys, and values if so built."""
-        parts = self.project_in(frames).unflatten(-1, (3, self.num_heads, -1))  # (B, T, 3, H, K)
-        parts = parts.permute(2, 3, 0, 1, 4)  # (3, H, B, T, K)
+        parts = self._project(frames)
         matched, values = self._normalize_and_rotate(parts[:2], parts[2], rotation)  # queries and keys; values
+        return self.project_out(self._mix(matched, values, plan).flatten(2))  # (B, T, D)
+
+    def compute_weights(self, frames: Tensor, plan: AttentionPlan, rotation: Tensor | None = None) -> Tensor:
+        """How much each head attends from each frame to each, (H, B, T, T); of a block, its frames have equal shares.
+
+        For pictures: as slow as T / K forwards.
+        """
+        parts = self._project(frames)
+        matched, values = self._normalize_and_rotate(parts[:2], parts[2], rotation)
+        num_frames, head_width = values.shape[-2:]
+        # What attention makes of values that are 1 at one frame and 0 at all others is the weights of that frame.
+        shares = []
+        for first in range(0, num_frames, head_width):
+            places = torch.arange(first, first + head_width, device=frames.device)
+            one_hot = torch.arange(num_frames, device=frames.device)[:, None] == places  # (T, K)
+            shares.append(self._mix(matched, one_hot.to(values.dtype).expand_as(values), plan))
+        return torch.cat(shares, dim=-1)[..., :num_frames].permute(2, 0, 1, 3)
+
+    def _project(self, frames: Tensor) -> Tensor:
+        """Frames (B, T, D) → queries, keys and values (3, H, B, T, K)."""
+        return self.project_in(frames).unflatten(-1, (3, self.num_heads, -1)).permute(2, 3, 0, 1, 4)
+
+    def _mix(self, matched: Tensor, values: Tensor, plan: AttentionPlan) -> Tensor:
+        """Queries and keys (2, H, B, T, K) and values (H, B, T, K) → (B, T, H, K): the values that each head sees."""
         turned = matched if plan.rotary is None else apply_rotary(matched, *plan.rotary)
         local, everywhere = slice(plan.num_windowed), slice(plan.num_windowed, None)
         attended = []
@@ -57,8 +80,7 @@ class HybridAttention(nn.Module):
         if plan.blocks is not None:
             queries, keys = turned[0, everywhere], matched[1, everywhere]
             attended.append(_attend_blocks(queries, keys, values[everywhere], plan.blocks))
-        joined = torch.cat([part.permute(1, 2, 0, 3) for part in attended], dim=2)  # (B, T, H, K)
-        return self.project_out(joined.flatten(2))  # (B, T, D)
+        return torch.cat([part.permute(1, 2, 0, 3) for part in attended], dim=2)
 
     def _normalize_and_rotate(self, matched: Tensor, values: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor]:
         if rotation is not None and self.rotate_values:

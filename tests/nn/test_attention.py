@@ -282,5 +282,18 @@ def test_transformer_xl_equals_the_papers_sum_and_padding_changes_nothing(local_
     assert all(parameter.grad.abs().sum() > 0 for parameter in attention.relative.parameters())
 
 
+@pytest.mark.parametrize("chosen", [{}, {"local_heads": 2}, {"local_heads": 2, "global_keys": 7}])
+def test_values_under_the_weights_are_what_the_layer_gives(chosen):
+    attention, planner = make_attention(qk_norm=True).eval(), make_planner(bias="dynamic", **chosen).eval()
+    frames = torch.randn(2, 45, WIDTH)
+    plan = planner(torch.tensor([45, 45]), 45, FREQUENCIES)
+    with torch.no_grad():
+        weights = attention.compute_weights(frames, plan)  # (H, B, T, T)
+        values = attention.project_in(frames)[..., 2 * WIDTH :].unflatten(-1, (HEADS, -1))  # (B, T, H, K)
+        joined = torch.einsum("hbts,bshk->bthk", weights, values).flatten(2)
+        torch.testing.assert_close(attention.project_out(joined), attention(frames, plan), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(HEADS, 2, 45))
+
+
 def test_optimizer_decays_no_gain():
     assert make_attention(qk_norm=True).gains.ndim == 1

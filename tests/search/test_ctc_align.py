@@ -17,10 +17,10 @@ def make_log_probs(seed: int, num_frames: int, vocab_size: int) -> np.ndarray:
     return logits.log_softmax(-1).numpy()
 
 
-@given(st.integers(0, 10**6), st.integers(0, 12), st.lists(st.integers(1, 4), max_size=8))
-def test_equals_the_forced_alignment_of_torchaudio(seed, num_frames, tokens):
+@given(st.integers(0, 10**6), st.integers(0, 12), st.lists(st.integers(1, 4), max_size=8), st.integers(1, 200))
+def test_equals_the_forced_alignment_of_torchaudio(seed, num_frames, tokens, max_cells):
     log_probs = make_log_probs(seed, num_frames, 5)
-    alignment = align_tokens(log_probs, tokens)
+    alignment = align_tokens(log_probs, tokens, max_cells=max_cells)
     num_needed = len(tokens) + sum(left == right for left, right in itertools.pairwise(tokens))
     assert (alignment is None) == (num_needed > num_frames)
     if alignment is None or not tokens:
