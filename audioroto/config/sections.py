@@ -245,6 +245,13 @@ class Train(Section):
         0.01, ge=0.0, description="AdamW weight decay of matrices; vectors and scales have none"
     )
     clip_norm: float = Field(1.0, gt=0.0, description="gradient norm above which gradients are scaled down")
+    average_decay: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="share of itself that the running average of the weights keeps at each update, such as 0.999; it is "
+        "what is validated and kept; 0: the weights themselves",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 autocast where the processor multiplies it fast"
     )

@@ -26,6 +26,7 @@ from audioroto.train.initialize import choose_tokenizer, load_origin
 from audioroto.train.interrupt import note_stop_signals
 from audioroto.train.metrics import MetricsLog, draw_curves, read_metrics
 from audioroto.train.optimizer import learning_rate, make_optimizer
+from audioroto.train.running_average import RunningAverage
 from audioroto.train.selection import (
     describe_shared_speakers,
     fingerprint,
@@ -114,6 +115,7 @@ class Trainer:
             logger.warning(shared)
         self.model = build_model(config, self.tokenizer.vocab_size).to(self.device)
         self.optimizer = make_optimizer(self.model, config.train.weight_decay)
+        self.average = RunningAverage(self.model, config.train.average_decay)
         self.base_controller = follow_loss(self.model, config.position)
         self.progress = Progress()
         self.num_bad_updates = 0
@@ -125,7 +127,9 @@ class Trainer:
     def resume(self, restart: bool) -> None:
         """Load the state that an interrupted run left; without one, or with `restart`, measure statistics and begin."""
         if self.experiment.state.exists() and not restart:
-            self.progress = load_state(self.experiment.state, self.model, self.optimizer, self.config, self.inputs)
+            self.progress = load_state(
+                self.experiment.state, self.model, self.optimizer, self.config, self.inputs, self.average.tensors
+            )
             if self.origin:
                 self.origin.refuse_unless_begun_from(self.progress.init_from, self.experiment.state)
             self.console.print(f"resumed at update {self.progress.update} of {self.config.train.max_updates}")
@@ -136,6 +140,7 @@ class Trainer:
                 self.progress.init_from = self.origin.chain
             else:
                 measure_statistics(self.model, self.train_set)
+            self.average.reset()
         self.metrics = MetricsLog(self.experiment.folder / "metrics.jsonl", self.progress.update)
 
     def run(self) -> None:
@@ -227,6 +232,7 @@ class Trainer:
         progress.audio_seconds += seconds
         if self.base_controller:
             self.base_controller.step(progress.update, lambda: self.compute_losses(batch).total.item())
+        self.average.step(progress.update)
         if progress.update % settings.log_every_updates == 0:
             num_terms = num_tokens + len(batch.ids)  # the decoder says the end of each utterance too
             attention = None if losses.attention is None else losses.attention.item() / num_terms
@@ -235,6 +241,11 @@ class Trainer:
                 epoch=progress.epoch,
                 train_loss=round(loss.item(), 5),
                 **_name_losses("train", losses.ctc.item() / num_tokens, attention),
+                **{
+                    f"train_{name}_loss": round(part.item() / num_tokens, 5)
+                    for name in ("intermediate", "consistency")
+                    if (part := getattr(losses, name)) is not None
+                },
                 learning_rate=rate,
                 gradient_norm=round(norm, 5),
                 **self._describe_base(),
@@ -246,7 +257,9 @@ class Trainer:
     def validate_and_save(self) -> None:
         """Validate, keep the checkpoint if it is among the best, draw the curves, save the state."""
         progress = self.progress
-        found = self.validator.run(self.model, self.device, self.dtype)
+        with self.average.applied():
+            found = self.validator.run(self.model, self.device, self.dtype)
+            self._keep(found)
         wer, cer = 100 * found.words.rate, 100 * found.characters.rate
         self.metrics.append(
             update=progress.update,
@@ -264,13 +277,13 @@ class Trainer:
             highlight=False,
             markup=False,
         )
-        self._keep(found)
         draw_curves(read_metrics(self.metrics.path), self.experiment.folder / "curves.png", self.experiment.folder.name)
         self.save()
 
     def save(self) -> None:
         """Write the state to resume from."""
-        save_state(self.experiment.state, self.model, self.optimizer, self.progress, self.config, self.inputs)
+        run = (self.model, self.optimizer, self.progress, self.config, self.inputs, self.average.tensors)
+        save_state(self.experiment.state, *run)
 
     def _describe_base(self) -> dict[str, float]:
         """The rotary base for metrics.jsonl, where there is one that moves."""
