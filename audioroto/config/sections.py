@@ -249,8 +249,8 @@ class Train(Section):
         0.0,
         ge=0.0,
         lt=1.0,
-        description="share of itself that the running average of the weights keeps at each update, such as 0.999; it is "
-        "what is validated and kept; 0: the weights themselves",
+        description="share of itself that the running average of the weights keeps at each update, such as 0.999; "
+        "it is what is validated and kept; 0: the weights themselves",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 autocast where the processor multiplies it fast"
