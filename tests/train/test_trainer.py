@@ -167,7 +167,7 @@ def trainer(tiny_config, tone_corpus, trained, tmp_path):
         yield trainer
 
 
-def test_losses_that_are_not_finite_are_skipped_and_kept_then_refused(trainer, tmp_path):
+def test_losses_that_are_not_finite_are_skipped_and_kept_then_refused(trainer, tmp_path, caplog):
     batch = next(trainer._iter_batches())
     batch.waveforms[0, :4000] = float("nan")
     before = trainer.model.state_dict()["ctc.project.weight"].clone()
@@ -176,6 +176,7 @@ def test_losses_that_are_not_finite_are_skipped_and_kept_then_refused(trainer, t
     assert torch.equal(trainer.model.state_dict()["ctc.project.weight"], before)
     with pytest.raises(UserError, match=batch.ids[0]):
         trainer.update(batch)
+    assert "first in the output of fbank" in caplog.text
     saved = sorted((tmp_path / "bad_batches").iterdir())
     assert len(saved) == 10
     assert torch.equal(load_file(saved[0])["tokens"], batch.tokens)
@@ -276,6 +277,20 @@ def test_interrupted_it_saves_and_says_how_to_go_on(tiny_config, tone_corpus, tr
     assert "the same command goes on from there" in errors
     assert "Traceback" not in errors
     assert (tmp_path / "exp" / "resume.safetensors").exists()
+
+
+def test_diagnostics_are_kept_beside_the_same_run(tiny_config, tone_corpus, trained, tmp_path):
+    config = change(tiny_config, max_updates=4, valid_every_updates=4, log_every_updates=2)
+    run(config, tone_corpus, trained, tmp_path / "plain")
+    run(config, tone_corpus, trained, tmp_path / "watched", diagnostics=True)
+    plain, watched = (load_file(tmp_path / name / "resume.safetensors") for name in ("plain", "watched"))
+    assert all(torch.equal(plain[name], watched[name]) for name in plain)
+    lines = read_metrics(tmp_path / "watched" / "diagnostics.jsonl")
+    assert [line["update"] for line in lines] == [2, 4]
+    for name in ("encoder.subsampling.project", "ctc.project", "encoder.blocks.1.attention"):
+        assert lines[0]["modules"].get(name, {}).keys() >= {"activation_rms", "gradient_rms", "step_ratio"}, name
+    assert (tmp_path / "watched" / "diagnostics.png").read_bytes().startswith(b"\x89PNG")
+    assert not list((tmp_path / "plain").glob("diagnostics*"))
 
 
 @pytest.mark.parametrize("num_blocks", [0, 1])
