@@ -192,7 +192,8 @@ def _make_lengths_table(summary: Summary) -> Table:
 
 def _make_costs_table(summary: Summary) -> Table:
     heads = (
-        "arm, parameters, feedforward_width, minutes, audio s/s, training loss, validation loss, gap, final rotary base"
+        "arm, parameters, feedforward_width, minutes, audio h, audio s/s, "
+        "training loss, validation loss, gap, final rotary base"
     )
     return Table("Cost, losses in nats a token, rotary base", heads.split(", "), [_list_costs(a) for a in summary.arms])
 
@@ -203,6 +204,7 @@ def _list_costs(arm: ArmSummary) -> list[str]:
         f"{arm.parameters:,}",
         str(arm.feedforward_width),
         f"{arm.minutes:.1f}",
+        f"{arm.audio_hours:.2f}",
         f"{arm.audio_rate:.0f}",
         f"{arm.train_loss:.3f}",
         f"{arm.valid_loss:.3f}",

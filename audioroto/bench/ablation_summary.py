@@ -51,6 +51,7 @@ class ArmSummary(Record):
     parameters: int
     feedforward_width: int
     minutes: float
+    audio_hours: float  # trained on, an utterance in two views counted once
     audio_rate: float  # seconds of audio trained on in a second
     train_loss: float
     valid_loss: float
@@ -130,6 +131,7 @@ def _summarize_arm(arm: Arm, by_arm: dict[str, list[ArmRun]], buckets: list[np.n
         parameters=runs[0].parameters,
         feedforward_width=runs[0].feedforward_width,
         minutes=_mean([run.minutes for run in runs]),
+        audio_hours=_mean([run.audio_seconds / 3600 for run in runs]),
         audio_rate=_mean([run.audio_seconds / (60 * run.minutes) for run in runs]),
         train_loss=_mean([run.train_loss for run in runs]),
         valid_loss=_mean([run.valid_loss for run in runs]),

@@ -76,13 +76,15 @@ def ablation(
         Path, typer.Option(help="Data directory to choose checkpoints and to measure on; no test set.")
     ],
     out_dir: Annotated[Path, typer.Option("--out", help="Folder for the runs and the report; finished runs stay.")],
-    arms: Annotated[str, typer.Option(help="Arms to run, with commas between; all that are built by default.")] = "",
+    arms: Annotated[
+        str, typer.Option(help="Arms to run, with commas between, or a group of them: components, switches.")
+    ] = "components",
     seeds: Annotated[str, typer.Option(help="Seeds to run each arm with, with commas between.")] = "1",
     config: ConfigFiles = None,
     overrides: Overrides = None,
     device: Device = "auto",
 ) -> None:
-    """What each component is worth: an arm for each, on equal terms; Ctrl-C saves, the same command goes on.
+    """What each component or switch is worth: an arm for each, on equal terms; Ctrl-C saves, the same command goes on.
 
     The configuration says how large the models are and how long they train; its text section makes the tokenizer.
     Two calls may share a folder at the same time if no arm and seed is in both, and its tokenizer is there already.
@@ -90,7 +92,6 @@ def ablation(
     from rich.console import Console
 
     from audioroto.bench.ablation import run_ablation
-    from audioroto.bench.ablation_arms import ARMS
     from audioroto.bench.ablation_report import make_overview
     from audioroto.errors import UserError
 
@@ -106,7 +107,7 @@ def ablation(
         out_dir,
         config_paths=config or [],
         overrides=overrides or [],
-        arms=arms.replace(",", " ").split() or list(ARMS),
+        arms=arms.replace(",", " ").split(),
         seeds=numbers,
         device=device,
         console=Console(stderr=True),

@@ -26,6 +26,13 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Try the largest batch and one update, keep nothing, and stop.")
     ] = False,
+    diagnostics: Annotated[
+        bool,
+        typer.Option("--diagnostics", help="Keep activations, gradients and steps of each module, with a picture."),
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the metrics for TensorBoard too, to EXP/tensorboard; an extra.")
+    ] = False,
 ) -> None:
     """Train a model; Ctrl-C saves, and the same command goes on from there."""
     from rich.console import Console
@@ -43,6 +50,8 @@ def train(
         init_from=init_from,
         restart=restart,
         dry_run=dry_run,
+        diagnostics=diagnostics,
+        tensorboard=tensorboard,
         console=Console(stderr=True),
     )
     if not dry_run:

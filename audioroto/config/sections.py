@@ -43,6 +43,13 @@ class Encoder(Section):
     dropout: float = Field(
         0.1, ge=0.0, lt=1.0, description="probability that a channel of a branch is dropped for an utterance"
     )
+    layer_drop: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="probability that a training batch passes by the last block; earlier ones less, in proportion to "
+        "their number",
+    )
     coupling: Literal["sequential", "parallel", "attention", "convolution"] = Field(
         "sequential",
         description="attention then convolution (Conformer), both merged (E-Branchformer), or one of them alone",
@@ -138,12 +145,33 @@ class Decoder(Section):
 
 
 class Loss(Section):
-    """What training minimises where there is a decoder; without one it is the CTC loss."""
+    """What training minimises: the CTC loss, with what is added to it, and the decoder's where there is one."""
 
-    ctc_weight: float = Field(0.3, gt=0.0, lt=1.0, description="share of the CTC loss; the rest is the decoder's")
+    ctc_weight: float = Field(
+        0.3, gt=0.0, lt=1.0, description="with a decoder: share of the CTC loss; the rest is the decoder's"
+    )
     label_smoothing: float = Field(
         0.1, ge=0.0, lt=1.0, description="share of the decoder's target that is spread evenly over the vocabulary"
     )
+    consistency_weight: float = Field(
+        0.0,
+        ge=0.0,
+        description="weight of what two views of each utterance, of other SpecAugment, differ by at the CTC head, "
+        "beside the mean of their losses; 0: one view. Two cost twice the time and memory",
+    )
+    intermediate_weight: float = Field(
+        0.0, ge=0.0, lt=1.0, description="share of the CTC loss that is taken after earlier blocks; 0: none"
+    )
+    intermediate_blocks: tuple[int, ...] = Field(
+        (), description="the blocks it is taken after, counted from 1, ascending; empty: the middle one"
+    )
+
+    @model_validator(mode="after")
+    def _blocks_ascend(self) -> Self:
+        blocks = self.intermediate_blocks
+        if list(blocks) != sorted(set(blocks)) or min(blocks, default=1) < 1:
+            raise ValueError(f"intermediate_blocks {list(blocks)} must ascend from 1 or more")
+        return self
 
 
 class Augment(Section):
@@ -217,6 +245,13 @@ class Train(Section):
         0.01, ge=0.0, description="AdamW weight decay of matrices; vectors and scales have none"
     )
     clip_norm: float = Field(1.0, gt=0.0, description="gradient norm above which gradients are scaled down")
+    average_decay: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="share of itself that the running average of the weights keeps at each update, such as 0.999; "
+        "it is what is validated and kept; 0: the weights themselves",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 autocast where the processor multiplies it fast"
     )
@@ -266,6 +301,15 @@ class Config(Section):
             raise ValueError(
                 f"encoder.width {self.encoder.width} must be a multiple of decoder.num_heads {self.decoder.num_heads}; "
                 f"try decoder.num_heads = {self.encoder.num_heads}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _intermediate_blocks_fit_the_encoder(self) -> Self:
+        last, num_blocks = max(self.loss.intermediate_blocks, default=1), self.encoder.num_blocks
+        if last >= num_blocks and (self.loss.intermediate_weight or self.loss.intermediate_blocks):
+            raise ValueError(
+                f"loss.intermediate_blocks: block {last} is not before the last of encoder.num_blocks {num_blocks}"
             )
         return self
 

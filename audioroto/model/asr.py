@@ -9,19 +9,26 @@ from audioroto.config import Config
 from audioroto.features.fbank import FRAME_HOP_SECONDS, Fbank
 from audioroto.features.normalize import GlobalNormalization
 from audioroto.features.specaugment import spec_augment
-from audioroto.model.ctc import CtcHead, ctc_loss
+from audioroto.model.ctc import CtcHead, consistency_loss, ctc_loss
 from audioroto.model.decoder import Decoder
-from audioroto.model.encoder import Encoder
+from audioroto.model.encoder import Encoded, Encoder
 from audioroto.nn.branch import Branch
+
+_SECOND_VIEW = 0x4F1BBCDCBFA53E0B  # flips bits of a seed: SpecAugment's in the second view of an utterance
 
 
 @dataclass(frozen=True)
 class Losses:
-    """What one batch costs: sums over its utterances, so that processes and accumulation steps add up exactly."""
+    """What one batch costs: sums over its utterances, so that processes and accumulation steps add up exactly.
+
+    Of utterances that are seen in two views, the mean of both.
+    """
 
     total: Tensor  # scalar with gradient
     ctc: Tensor  # scalar
     attention: Tensor | None  # scalar: a term for each token and for each utterance's end; None without a decoder
+    intermediate: Tensor | None = None  # scalar: CTC after earlier blocks, their mean; None where it is not asked for
+    consistency: Tensor | None = None  # scalar: between the views; None with one alone
 
 
 class AsrModel(nn.Module):
@@ -57,11 +64,9 @@ class AsrModel(nn.Module):
 
         `augment_seeds`, one an utterance, switches SpecAugment on.
         """
-        with torch.no_grad():
-            features, frame_lengths = self.fbank(waveforms, waveform_lengths)  # (B, T, F)
-            features = self.normalization(features, frame_lengths)
-            if augment_seeds is not None:
-                features = self._mask(features, frame_lengths, augment_seeds)
+        features, frame_lengths = self._make_features(waveforms, waveform_lengths)
+        if augment_seeds is not None:
+            features = self._mask(features, frame_lengths, augment_seeds)
         return self.encoder(features, frame_lengths)
 
     def forward(self, waveforms: Tensor, waveform_lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,25 +82,69 @@ class AsrModel(nn.Module):
         token_lengths: Tensor,
         augment_seeds: list[int] | None = None,
     ) -> Losses:
-        """Training loss of a batch, summed over its utterances; `tokens` (B, U) with lengths (B,)."""
-        frames, lengths = self.encode(waveforms, waveform_lengths, augment_seeds)
-        return self.compute_losses(frames, lengths, tokens, token_lengths)
+        """Training loss of a batch, summed over its utterances; `tokens` (B, U) with lengths (B,).
+
+        With a consistency weight and `augment_seeds`, each utterance is seen in two views, of other SpecAugment and
+        other dropout, in one batch of twice the size.
+        """
+        settings = self.loss_settings
+        features, frame_lengths = self._make_features(waveforms, waveform_lengths)  # (B, T, F)
+        if augment_seeds is None:
+            views = [features]
+        else:
+            seeds = [augment_seeds]
+            if settings.consistency_weight:
+                seeds.append([seed ^ _SECOND_VIEW for seed in augment_seeds])
+            views = [self._mask(features, frame_lengths, each) for each in seeds]
+        num_views = len(views)
+        blocks = settings.intermediate_blocks or (len(self.encoder.blocks) // 2,)
+        encoded = self.encoder.encode(
+            torch.cat(views), frame_lengths.repeat(num_views), blocks if settings.intermediate_weight else ()
+        )
+        return self._weigh_losses(encoded, tokens.repeat(num_views, 1), token_lengths.repeat(num_views), num_views)
 
     def compute_losses(self, frames: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Losses:
         """The losses of encoded frames (B, T, D): CTC's alone, or weighed with the decoder's (arXiv 1609.06773)."""
-        ctc = ctc_loss(self.ctc(frames), lengths, tokens, token_lengths)
-        if self.decoder is None:
-            return Losses(total=ctc, ctc=ctc.detach(), attention=None)
-        attention = self.decoder.loss(frames, lengths, tokens, token_lengths, self.loss_settings.label_smoothing)
-        weight = self.loss_settings.ctc_weight
-        return Losses(weight * ctc + (1 - weight) * attention, ctc.detach(), attention.detach())
+        return self._weigh_losses(Encoded(frames, lengths, ()), tokens, token_lengths)
 
     def set_regularization(self, strength: float) -> None:
-        """Let dropout and SpecAugment act with `strength` from 0 (not at all) to 1 (as configured)."""
+        """Let dropout, layer drop and SpecAugment act with `strength` from 0 (not at all) to 1 (as configured)."""
         self.strength = strength
+        self.encoder.strength = strength
         for module in self.modules():
             if isinstance(module, Branch):
                 module.strength = strength
+
+    def _weigh_losses(self, encoded: Encoded, tokens: Tensor, token_lengths: Tensor, num_views: int = 1) -> Losses:
+        """The losses of what is encoded of `num_views` views: the utterances of one, then the same of the other."""
+        settings, lengths = self.loss_settings, encoded.lengths
+        log_probs = self.ctc(encoded.frames)  # (B, T, V)
+        ctc = total = ctc_loss(log_probs, lengths, tokens, token_lengths) / num_views
+        intermediate = consistency = attention = None
+        if encoded.earlier:
+            each = [ctc_loss(self.ctc(frames), lengths, tokens, token_lengths) for frames in encoded.earlier]
+            intermediate = torch.stack(each).mean() / num_views
+            total = torch.lerp(total, intermediate, settings.intermediate_weight)
+        if num_views == 2:
+            consistency = consistency_loss(log_probs, lengths)
+            total = total + settings.consistency_weight * consistency
+        if self.decoder is not None:
+            smoothing = settings.label_smoothing
+            attention = self.decoder.loss(encoded.frames, lengths, tokens, token_lengths, smoothing) / num_views
+            total = settings.ctc_weight * total + (1 - settings.ctc_weight) * attention
+        return Losses(
+            total=total,
+            ctc=ctc.detach(),
+            attention=None if attention is None else attention.detach(),
+            intermediate=None if intermediate is None else intermediate.detach(),
+            consistency=None if consistency is None else consistency.detach(),
+        )
+
+    @torch.no_grad()
+    def _make_features(self, waveforms: Tensor, waveform_lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised features (B, T, F) and their lengths (B,)."""
+        features, frame_lengths = self.fbank(waveforms, waveform_lengths)
+        return self.normalization(features, frame_lengths), frame_lengths
 
     def _mask(self, features: Tensor, frame_lengths: Tensor, seeds: list[int]) -> Tensor:
         augment = self.augment

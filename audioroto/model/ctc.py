@@ -1,9 +1,12 @@
-"""Connectionist temporal classification: the head and its loss."""
+"""Connectionist temporal classification: the head, its loss, and how far two views of an utterance agree."""
 
 import itertools
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from audioroto.nn.masks import valid_frames
 
 BLANK = 0
 
@@ -30,6 +33,18 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: 
     return functional.ctc_loss(
         log_probs.transpose(0, 1), tokens, lengths, token_lengths, blank=BLANK, reduction="sum", zero_infinity=True
     )
+
+
+def consistency_loss(log_probs: Tensor, lengths: Tensor) -> Tensor:
+    """How far apart the frames' distributions are in two views of the same utterances (CR-CTC, arXiv 2410.05101).
+
+    `log_probs` (2B, T, V) and `lengths` (2B,) hold the B utterances of one view, then the same of the other. Half the
+    sum over real frames of the divergences KL(a ‖ b) + KL(b ‖ a), in nats, a scalar; each view learns from the other,
+    whose gradient is stopped.
+    """
+    others = torch.cat(log_probs.chunk(2)[::-1]).detach()  # (2B, T, V)
+    divergences = functional.kl_div(log_probs, others, reduction="none", log_target=True).sum(dim=-1)  # (2B, T)
+    return divergences.where(valid_frames(lengths, log_probs.shape[1]), 0.0).sum() / 2
 
 
 def frames_needed(tokens: list[int]) -> int:

@@ -1,5 +1,7 @@
 """The encoder: features in, one vector for each 40 or 80 ms out."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -60,6 +62,15 @@ class Block(nn.Module):
         return self.feedforward_out(frames)
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """What comes out of the encoder: normalised frames (B, T', D), their lengths (B,), and those of earlier blocks."""
+
+    frames: Tensor
+    lengths: Tensor
+    earlier: tuple[Tensor, ...]  # each (B, T', D), through the same normalisation
+
+
 class Encoder(nn.Module):
     """Convolutional front end, blocks, one normalisation at the end.
 
@@ -75,6 +86,8 @@ class Encoder(nn.Module):
         transformer_xl = position.kind == "transformer_xl"
         self.checkpoint_blocks = settings.checkpoint_blocks
         self.pooled_share = settings.pooled_share
+        self.layer_drop = settings.layer_drop
+        self.strength = 1.0  # share of the layer drop in force; training lets it grow
         self.subsampling = Subsampling(num_mels, settings.width, settings.subsampling_channels, settings.subsampling)
         self.blocks = nn.ModuleList(
             Block(settings, rotation.values, transformer_xl) for _ in range(settings.num_blocks)
@@ -107,6 +120,11 @@ class Encoder(nn.Module):
 
     def forward(self, features: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, T, F) and lengths (B,) → frames (B, T', D) and their lengths (B,)."""
+        encoded = self.encode(features, frame_lengths)
+        return encoded.frames, encoded.lengths
+
+    def encode(self, features: Tensor, frame_lengths: Tensor, after_blocks: tuple[int, ...] = ()) -> Encoded:
+        """The same, with the frames after each of `after_blocks`, counted from 1 and ascending."""
         if features.shape[1] == 0:  # all utterances are shorter than a window, and a convolution wants a frame
             features = functional.pad(features, (0, 0, 0, 1))
         frames, lengths = self.subsampling(features, frame_lengths)  # (B, T', D)
@@ -117,14 +135,33 @@ class Encoder(nn.Module):
         rotations = (
             [None] * len(self.blocks) if self.rotation is None else self.rotation()
         )  # (L, H, K, K), composed once
-        for block, rotation in zip(self.blocks, rotations, strict=True):
-            if self.checkpoint_blocks and torch.is_grad_enabled():
+        skipped = self._draw_skipped_blocks()
+        earlier = []
+        for number, (block, rotation) in enumerate(zip(self.blocks, rotations, strict=True), start=1):
+            if number in skipped:
+                pass
+            elif self.checkpoint_blocks and torch.is_grad_enabled():
                 frames = checkpoint(block, frames, valid, plan, rotation, use_reentrant=False)
             else:
                 frames = block(frames, valid, plan, rotation)
-        return self.norm(frames), lengths
+            if number in after_blocks:
+                earlier.append(self.norm(frames))
+        return Encoded(self.norm(frames), lengths, tuple(earlier))
 
     def fold(self) -> None:
         """Freeze the combined rotation into the matrices it composes, for inference; the result stays the same."""
         if isinstance(self.rotation, CombinedRotation):
             self.rotation = self.rotation.fold()
+
+    def _draw_skipped_blocks(self) -> set[int]:
+        """Blocks that the batch passes by in training: deeper ones more often, up to `layer_drop` for the last.
+
+        Stochastic depth (arXiv 1603.09382, 1909.11556). A block adds to the residual stream alone, so that what is
+        left stands by itself; nothing is scaled, in training or after.
+        """
+        rate = self.layer_drop * self.strength
+        if not self.training or rate == 0:
+            return set()
+        num_blocks = len(self.blocks)
+        drawn = torch.rand(num_blocks).tolist()  # Note: on the CPU, whose generator is seeded too: no wait for a GPU
+        return {number for number, draw in enumerate(drawn, start=1) if draw < rate * number / num_blocks}

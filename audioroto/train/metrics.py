@@ -1,6 +1,7 @@
 """The run's diary (metrics.jsonl) and its picture (curves.png)."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,14 @@ from audioroto.files import atomic_path, write_text
 
 
 class MetricsLog:
-    """A JSON object a line. Opening it at an update forgets what an interrupted run wrote beyond that update."""
+    """A JSON object a line. Opening it at an update forgets what an interrupted run wrote beyond that update.
+
+    `followers` are told each line that is added.
+    """
 
     def __init__(self, path: str | Path, update: int) -> None:
         self.path = Path(path)
+        self.followers: list[Callable[[dict[str, Any]], None]] = []
         kept = [line for line in read_metrics(self.path) if line["update"] <= update]
         write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
 
@@ -19,6 +24,8 @@ class MetricsLog:
         """Add a line; it must have an `update`."""
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
+        for follow in self.followers:
+            follow(values)
 
 
 def read_metrics(path: str | Path) -> list[dict[str, Any]]:

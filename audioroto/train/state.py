@@ -50,15 +50,18 @@ def save_state(
     progress: Progress,
     config: Config,
     inputs: str,
+    average: dict[str, Tensor],
 ) -> None:
     """Write weights, optimizer moments and progress to `path`; `inputs` is a fingerprint of what is trained on.
 
+    `average` are the tensors of the running average, where there is one.
     What was at `path` is kept at `previous_state(path)`. A full disk leaves both as they were.
     """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{key}.{name}"] = value
+    tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
     metadata = {"progress": json.dumps(asdict(progress)), "config": config.model_dump_json(), "inputs": inputs}
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
@@ -68,9 +71,14 @@ def save_state(
 
 
 def load_state(
-    path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer, config: Config, inputs: str
+    path: str | Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    config: Config,
+    inputs: str,
+    average: dict[str, Tensor],
 ) -> Progress:
-    """Put weights and moments back and return the progress.
+    """Put weights, moments and, into its tensors, the running average back, and return the progress.
 
     Where the file is damaged, the one before it takes its place, with a warning. Raises UserError when that is damaged
     too, or when the state was written under another configuration or for other `inputs`.
@@ -95,6 +103,8 @@ def load_state(
                 "step": step.to(parameter.device),
                 **{key: value.to(parameter.device) for key, value in moments.items()},
             }
+    for name, tensor in average.items():
+        tensor.copy_(tensors[f"average.{name}"])
     return Progress(**json.loads(metadata["progress"]))
 
 

@@ -5,6 +5,7 @@ import math
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from audioroto.train.base_control import follow_loss
 from audioroto.train.diagnose import explain_out_of_memory, load_worst_batch, save_bad_batch
 from audioroto.train.experiment import Experiment, make_progress_bar
 from audioroto.train.initialize import choose_tokenizer, load_origin
+from audioroto.train.internals import Internals, draw_internals, find_first_not_finite
 from audioroto.train.interrupt import note_stop_signals
 from audioroto.train.metrics import MetricsLog, draw_curves, read_metrics
 from audioroto.train.optimizer import learning_rate, make_optimizer
+from audioroto.train.running_average import RunningAverage
 from audioroto.train.selection import (
     describe_shared_speakers,
     fingerprint,
@@ -35,6 +38,7 @@ from audioroto.train.selection import (
 )
 from audioroto.train.state import Progress, load_state, save_state
 from audioroto.train.statistics import measure_statistics
+from audioroto.train.tensorboard import TensorBoard
 from audioroto.train.validate import Validation, open_validation_set
 
 MOST_BAD_UPDATES = 10
@@ -53,12 +57,15 @@ def train(
     init_from: str | Path | None = None,
     restart: bool = False,
     dry_run: bool = False,
+    diagnostics: bool = False,
+    tensorboard: bool = False,
     console: Console,
 ) -> None:
     """Train a model on `train_dir`, choosing checkpoints by WER on `valid_dir`; goes on where an earlier call stopped.
 
     `init_from` is a model file to begin from, whose tokenizer is taken where `tokenizer_path` is None. A dry run stops
-    after the trial of the worst batch and one update, and leaves nothing behind.
+    after the trial of the worst batch and one update, and leaves nothing behind. `diagnostics` writes what goes on
+    inside the model to diagnostics.jsonl and .png, `tensorboard` writes the metrics for TensorBoard too.
     Raises KeyboardInterrupt after saving when it is asked to stop (Ctrl-C, SIGTERM), UserError for inputs it refuses.
     """
     started = time.monotonic()
@@ -66,6 +73,10 @@ def train(
         paths = (train_dir, valid_dir, tokenizer_path, nowhere if dry_run else exp_dir)
         trainer = Trainer(config, *paths, device=device, init_from=init_from, console=console)
         trainer.resume(restart)
+        if diagnostics:
+            trainer.watch_internals()
+        if tensorboard:
+            trainer.show_on_tensorboard()
         if dry_run:
             trainer.run_dry(started)
         else:
@@ -114,9 +125,11 @@ class Trainer:
             logger.warning(shared)
         self.model = build_model(config, self.tokenizer.vocab_size).to(self.device)
         self.optimizer = make_optimizer(self.model, config.train.weight_decay)
+        self.average = RunningAverage(self.model, config.train.average_decay)
         self.base_controller = follow_loss(self.model, config.position)
         self.progress = Progress()
         self.num_bad_updates = 0
+        self.internals: Internals | None = None
         console.print(
             f"{count_parameters(self.model):,} parameters, {self.tokenizer.vocab_size} tokens, "
             f"{self.device.type} in {str(self.dtype).removeprefix('torch.')}"
@@ -125,7 +138,9 @@ class Trainer:
     def resume(self, restart: bool) -> None:
         """Load the state that an interrupted run left; without one, or with `restart`, measure statistics and begin."""
         if self.experiment.state.exists() and not restart:
-            self.progress = load_state(self.experiment.state, self.model, self.optimizer, self.config, self.inputs)
+            self.progress = load_state(
+                self.experiment.state, self.model, self.optimizer, self.config, self.inputs, self.average.tensors
+            )
             if self.origin:
                 self.origin.refuse_unless_begun_from(self.progress.init_from, self.experiment.state)
             self.console.print(f"resumed at update {self.progress.update} of {self.config.train.max_updates}")
@@ -136,7 +151,18 @@ class Trainer:
                 self.progress.init_from = self.origin.chain
             else:
                 measure_statistics(self.model, self.train_set)
+            self.average.reset()
         self.metrics = MetricsLog(self.experiment.folder / "metrics.jsonl", self.progress.update)
+
+    def watch_internals(self) -> None:
+        """Write what goes on inside the model to diagnostics.jsonl, as often as metrics are written."""
+        path = self.experiment.folder / "diagnostics.jsonl"
+        self.internals = Internals(self.model, self.optimizer, path, self.progress.update)
+
+    def show_on_tensorboard(self) -> None:
+        """Write metrics for TensorBoard too. Raises UserError where it is not installed."""
+        board = TensorBoard(self.experiment.folder / "tensorboard", self.progress.update)
+        self.metrics.followers.append(board.write)
 
     def run(self) -> None:
         """Update until the configured number is reached, validating and saving on the way."""
@@ -208,17 +234,17 @@ class Trainer:
             group["lr"] = rate
         strength = min(1.0, progress.update / max(1, self.config.augment.start_update))
         self.model.set_regularization(strength if self.config.augment.start_update else 1.0)
-        # Dropout is keyed by seed and update alone, so that a resumed run draws what the uninterrupted one would.
-        torch.manual_seed(settings.seed * 1_000_003 + progress.update)
-        losses = self.compute_losses(batch)
-        num_tokens = max(1, int(batch.token_lengths.sum()))  # none where all of the batch is noise
-        loss = losses.total / num_tokens
-        loss.backward()
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm))
-        if math.isfinite(norm) and math.isfinite(loss.item()):
-            self.optimizer.step()
-            self.num_bad_updates = 0
-        else:
+        with self._watch_update(progress.update + 1):
+            losses = self._compute_keyed_losses(batch)
+            num_tokens = max(1, int(batch.token_lengths.sum()))  # none where all of the batch is noise
+            loss = losses.total / num_tokens
+            loss.backward()
+            norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm))
+            is_finite = math.isfinite(norm) and math.isfinite(loss.item())
+            if is_finite:
+                self.optimizer.step()
+        self.num_bad_updates = 0 if is_finite else self.num_bad_updates + 1
+        if not is_finite:
             self._report_bad_update(batch)
         self.optimizer.zero_grad()
         progress.update += 1
@@ -227,6 +253,7 @@ class Trainer:
         progress.audio_seconds += seconds
         if self.base_controller:
             self.base_controller.step(progress.update, lambda: self.compute_losses(batch).total.item())
+        self.average.step(progress.update)
         if progress.update % settings.log_every_updates == 0:
             num_terms = num_tokens + len(batch.ids)  # the decoder says the end of each utterance too
             attention = None if losses.attention is None else losses.attention.item() / num_terms
@@ -235,6 +262,11 @@ class Trainer:
                 epoch=progress.epoch,
                 train_loss=round(loss.item(), 5),
                 **_name_losses("train", losses.ctc.item() / num_tokens, attention),
+                **{
+                    f"train_{name}_loss": round(part.item() / num_tokens, 5)
+                    for name in ("intermediate", "consistency")
+                    if (part := getattr(losses, name)) is not None
+                },
                 learning_rate=rate,
                 gradient_norm=round(norm, 5),
                 **self._describe_base(),
@@ -243,10 +275,25 @@ class Trainer:
             )
         return f"epoch {progress.epoch} loss {loss.item():.3f}"
 
+    def _compute_keyed_losses(self, batch: Batch) -> Losses:
+        """The losses of a batch in this update.
+
+        Dropout is keyed by seed and update alone, so that a resumed run draws what the uninterrupted one would.
+        """
+        torch.manual_seed(self.config.train.seed * 1_000_003 + self.progress.update)
+        return self.compute_losses(batch)
+
+    def _watch_update(self, update: int) -> AbstractContextManager[None]:
+        if self.internals and update % self.config.train.log_every_updates == 0:
+            return self.internals.watch(update)
+        return nullcontext()
+
     def validate_and_save(self) -> None:
         """Validate, keep the checkpoint if it is among the best, draw the curves, save the state."""
         progress = self.progress
-        found = self.validator.run(self.model, self.device, self.dtype)
+        with self.average.applied():
+            found = self.validator.run(self.model, self.device, self.dtype)
+            self._keep(found)
         wer, cer = 100 * found.words.rate, 100 * found.characters.rate
         self.metrics.append(
             update=progress.update,
@@ -264,13 +311,15 @@ class Trainer:
             highlight=False,
             markup=False,
         )
-        self._keep(found)
         draw_curves(read_metrics(self.metrics.path), self.experiment.folder / "curves.png", self.experiment.folder.name)
+        if self.internals:
+            draw_internals(read_metrics(self.internals.log.path), self.experiment.folder / "diagnostics.png")
         self.save()
 
     def save(self) -> None:
         """Write the state to resume from."""
-        save_state(self.experiment.state, self.model, self.optimizer, self.progress, self.config, self.inputs)
+        run = (self.model, self.optimizer, self.progress, self.config, self.inputs, self.average.tensors)
+        save_state(self.experiment.state, *run)
 
     def _describe_base(self) -> dict[str, float]:
         """The rotary base for metrics.jsonl, where there is one that moves."""
@@ -315,12 +364,13 @@ class Trainer:
         return load_batches(self.train_set, plans, settings.num_workers)
 
     def _report_bad_update(self, batch: Batch) -> None:
-        self.num_bad_updates += 1
         update, names = self.progress.update, " ".join(batch.ids[:8])
         path = self.experiment.bad_batch(update)
         save_bad_batch(path, batch, update)
+        where = find_first_not_finite(self.model, lambda: self._compute_keyed_losses(batch).total)
         logger.warning(
-            "update %d: loss or gradient is not finite, skipped; utterances %s, saved in %s", update, names, path
+            "update %d: loss or gradient is not finite, skipped; first in %s; utterances %s, saved in %s",
+            *(update, where, names, path),
         )
         if self.num_bad_updates == MOST_BAD_UPDATES:
             raise UserError(

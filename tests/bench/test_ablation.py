@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from pathlib import Path
@@ -99,6 +100,19 @@ def test_the_report_is_made_from_the_json_files_alone(finished, tmp_path):
 def test_other_settings_are_refused(finished, tone_corpus, config_file):
     with pytest.raises(UserError, match=r"another ablation: train\.batch_seconds was 8\.0, is 4\.0"):
         run(tone_corpus, finished, config_file, ARMS, "train.batch_seconds=4.0")
+
+
+def test_a_setting_that_did_not_exist_yet_had_its_default(finished, tone_corpus, config_file, tmp_path, monkeypatch):
+    shutil.copytree(finished, tmp_path / "earlier")
+    path = tmp_path / "earlier" / "baseline-seed1" / "result.json"
+    result = json.loads(path.read_text())
+    for section, key in (("loss", "consistency_weight"), ("train", "average_decay"), ("encoder", "layer_drop")):
+        del result["settings"][section][key]
+    path.write_text(json.dumps(result))
+    monkeypatch.setattr(ablation, "train", lambda *_, **__: pytest.fail("it trained again"))
+    assert run(tone_corpus, tmp_path / "earlier", config_file).num_runs == 2
+    with pytest.raises(UserError, match=r"train\.average_decay was 0\.0, is 0\.9"):
+        run(tone_corpus, tmp_path / "earlier", config_file, ARMS, "train.average_decay=0.9")
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped(finished, tone_corpus, config_file, tmp_path, monkeypatch):

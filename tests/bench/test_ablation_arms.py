@@ -1,6 +1,6 @@
 import pytest
 
-from audioroto.bench.ablation_arms import ARMS, BASELINE, configure_arm, find_arms, match_parameters
+from audioroto.bench.ablation_arms import ARMS, BASELINE, GROUPS, configure_arm, find_arms, match_parameters
 from audioroto.config import Config, iter_settings
 from audioroto.errors import UserError
 from audioroto.model.asr import build_model, count_parameters
@@ -33,10 +33,32 @@ def test_an_arm_differs_from_its_partner_by_one_field_or_is_called_composite(nam
         assert changed_fields(name, "baseline") > changed_fields(name, arm.against)
 
 
-def test_every_changed_field_is_pinned_by_the_baseline():
+def test_every_field_of_a_component_is_pinned_by_the_baseline_and_no_switch_is():
     pinned = {change.partition("=")[0] for change in BASELINE}
-    changed = {change.partition("=")[0] for arm in ARMS.values() for change in arm.changes}
-    assert changed <= pinned
+    components, switches = (
+        {change.partition("=")[0] for name in GROUPS[group] for change in ARMS[name].changes}
+        for group in ("components", "switches")
+    )
+    assert components <= pinned
+    assert not switches & pinned
+
+
+def test_a_switch_that_is_so_already_is_refused():
+    with pytest.raises(UserError, match=r"arm volume_off: the configuration has augment\.volume_decibels=0\.0 already"):
+        configure_arm(ARMS["volume_off"], 1, [], ["augment.volume_decibels=0.0"])
+    configure_arm(ARMS["speed_off"], 1, [], ["augment.volume_decibels=0.0"])
+
+
+def test_two_views_are_computed_in_batches_of_half_the_audio():
+    config = configure_arm(ARMS["cr_ctc"], 1, [], ["train.batch_seconds=24.0"])
+    assert (config.train.batch_seconds, config.loss.consistency_weight) == (12.0, 0.2)
+
+
+def test_groups_stand_for_their_arms_each_with_the_baseline():
+    names = [arm.name for arm in find_arms(["switches", "qk_norm"])]
+    assert names == ["baseline", "qk_norm", *GROUPS["switches"][1:]]
+    assert set(GROUPS["components"]) & set(GROUPS["switches"]) == {"baseline"}
+    assert set(GROUPS["components"]) | set(GROUPS["switches"]) == set(ARMS)
 
 
 def test_a_partner_is_run_before_and_the_baseline_first():

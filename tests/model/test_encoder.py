@@ -148,3 +148,56 @@ def test_some_training_batches_are_pooled():
         for branch in block.children():
             branch.dropout = 0.0
     torch.testing.assert_close(encoder(features, lengths)[0], plain)
+
+
+def test_layer_drop_passes_by_deeper_blocks_more_often_and_keeps_the_rest_as_it_is():
+    encoder = wake(make_encoder(layer_drop=0.8, num_blocks=4, dropout=0.0)).train()
+    features, lengths = pad([30]), torch.tensor([30])
+    ran = []
+    for block in encoder.blocks:
+        block.register_forward_hook(lambda *_, block=block: ran[-1].append(block))
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for _ in range(300):
+            ran.append([])
+            frames, _ = encoder(features, lengths)
+    shares = [sum(block in each for each in ran) / 300 for block in encoder.blocks]
+    assert all(abs(share - kept) < 0.1 for share, kept in zip(shares, [0.8, 0.6, 0.4, 0.2], strict=True))
+    alone = wake(make_encoder(num_blocks=4))
+    kept = [list(encoder.blocks).index(block) for block in ran[-1]]
+    alone.blocks = torch.nn.ModuleList(alone.blocks[place] for place in kept)
+    with torch.no_grad():
+        torch.testing.assert_close(frames, alone(features, lengths)[0])
+
+
+def test_layer_drop_is_for_training_alone_grows_with_its_strength_and_follows_the_seed():
+    features, lengths = pad([30, 20]), torch.tensor([30, 20])
+    dropping, plain = make_encoder(layer_drop=0.9, dropout=0.0), make_encoder(dropout=0.0)
+    with torch.no_grad():
+        torch.manual_seed(0)
+        state = torch.get_rng_state()
+        expected = plain(features, lengths)[0]
+        assert torch.equal(torch.get_rng_state(), state)  # off, nothing is drawn
+        assert torch.equal(dropping.eval()(features, lengths)[0], expected)
+        dropping.train().strength = 0.0
+        assert torch.equal(dropping(features, lengths)[0], expected)
+        dropping.strength = 1.0
+        drawn = []
+        for seed in (*range(8), *range(8)):
+            torch.manual_seed(seed)
+            drawn.append(dropping(features, lengths)[0])
+    assert all(map(torch.equal, drawn[:8], drawn[8:]))
+    assert not all(torch.equal(each, expected) for each in drawn)
+
+
+def test_layer_drop_goes_with_recomputed_activations():
+    gradients = []
+    for checkpoint_blocks in (False, True):
+        encoder = make_encoder(layer_drop=0.9, checkpoint_blocks=checkpoint_blocks)
+        torch.manual_seed(2)
+        encoder(pad([30]), torch.tensor([30]))[0].sum().backward()
+        gradients.append([p.grad for p in encoder.parameters()])
+    assert any(gradient is None for gradient in gradients[0])
+    for ours, theirs in zip(*gradients, strict=True):
+        assert (ours is None) == (theirs is None)
+        assert ours is None or torch.equal(ours, theirs)

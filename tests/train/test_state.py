@@ -34,11 +34,11 @@ def save(path, run, update):
     model, optimizer = run
     nn.init.constant_(model.weight, float(update))
     progress = Progress(update=update, init_from=[{"model": "m", "sha256": "0", "step": 5}])
-    save_state(path, model, optimizer, progress, Config(), "inputs")
+    save_state(path, model, optimizer, progress, Config(), "inputs", {})
 
 
 def load(path, run):
-    return load_state(path, *run, Config(), "inputs")
+    return load_state(path, *run, Config(), "inputs", {})
 
 
 def change_byte(path, place):

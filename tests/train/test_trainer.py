@@ -39,6 +39,19 @@ def run(config: Config, tone_corpus: Path, trained: Path, exp_dir: Path, **optio
         )
 
 
+def run_until(update: int, config: Config, tone_corpus: Path, trained: Path, exp_dir: Path) -> None:
+    """Run from the start, and save and leave after `update`: in mid-epoch, between validations."""
+    with open(os.devnull, "w") as nowhere:
+        paths = (tone_corpus / "train", tone_corpus / "valid", trained / "tokenizer.model", exp_dir)
+        trainer = Trainer(config, *paths, device="cpu", console=Console(file=nowhere))
+        trainer.resume(restart=False)
+        for batch in trainer._iter_batches():
+            trainer.update(batch)
+            if trainer.progress.update == update:
+                break
+        trainer.save()
+
+
 def test_it_learns_the_language_of_tones(trained):
     metrics = read_metrics(trained / "metrics.jsonl")
     losses = [line["train_loss"] for line in metrics if "train_loss" in line]
@@ -79,19 +92,51 @@ def test_a_finished_run_has_nothing_left_to_do(trained, tone_corpus, tiny_config
 def test_resumed_equals_uninterrupted(tiny_config, tone_corpus, trained, tmp_path):
     config = change(tiny_config, max_updates=14, valid_every_updates=7)
     run(config, tone_corpus, trained, tmp_path / "whole")
-    with open(os.devnull, "w") as nowhere:
-        paths = (tone_corpus / "train", tone_corpus / "valid", trained / "tokenizer.model", tmp_path / "parts")
-        trainer = Trainer(config, *paths, device="cpu", console=Console(file=nowhere))
-        trainer.resume(restart=False)
-        for batch in trainer._iter_batches():
-            trainer.update(batch)
-            if trainer.progress.update == 5:  # in mid-epoch, between validations
-                break
-        trainer.save()
+    run_until(5, config, tone_corpus, trained, tmp_path / "parts")
     run(config, tone_corpus, trained, tmp_path / "parts")
     whole, parts = (load_file(tmp_path / name / "resume.safetensors") for name in ("whole", "parts"))
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_the_running_average_is_what_is_validated_kept_and_resumed(tiny_config, tone_corpus, trained, tmp_path):
+    config = change(tiny_config, max_updates=9, valid_every_updates=3, average_decay=0.9)
+    run(config, tone_corpus, trained, tmp_path / "whole")
+    run_until(5, config, tone_corpus, trained, tmp_path / "parts")
+    run(config, tone_corpus, trained, tmp_path / "parts")
+    whole, parts = (load_file(tmp_path / name / "resume.safetensors") for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    kept = load_checkpoint(tmp_path / "whole" / "checkpoints" / "update-0000009.safetensors").weights
+    averages = {name: tensor for name, tensor in whole.items() if name.startswith("average.")}
+    assert len(averages) == len(kept)
+    assert all(torch.equal(tensor, kept[name.removeprefix("average.")]) for name, tensor in averages.items())
+    assert not torch.equal(whole["model.ctc.project.weight"], whole["average.ctc.project.weight"])
+
+    # The run itself goes the way that it would go without.
+    run(change(config, average_decay=0.0), tone_corpus, trained, tmp_path / "plain")
+    plain = load_file(tmp_path / "plain" / "resume.safetensors")
+    assert plain.keys() == whole.keys() - averages.keys()
+    assert all(torch.equal(tensor, whole[name]) for name, tensor in plain.items())
+
+
+def test_switches_for_little_data_go_on_where_they_stopped(tiny_config, tone_corpus, trained, tmp_path):
+    changes = {
+        "loss": {"consistency_weight": 0.2, "intermediate_weight": 0.3},
+        "encoder": {"layer_drop": 0.4},
+        "augment": {"nonspeech_share": 0.3},
+    }
+    sections = {name: getattr(tiny_config, name).model_copy(update=update) for name, update in changes.items()}
+    config = change(tiny_config.model_copy(update=sections), max_updates=8, valid_every_updates=4, log_every_updates=1)
+    run(config, tone_corpus, trained, tmp_path / "whole")
+    run_until(3, config, tone_corpus, trained, tmp_path / "parts")
+    run(config, tone_corpus, trained, tmp_path / "parts")
+    whole, parts = (load_file(tmp_path / name / "resume.safetensors") for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    lines = [line for line in read_metrics(tmp_path / "parts" / "metrics.jsonl") if "train_loss" in line]
+    assert len(lines) == 8
+    assert all(line["train_consistency_loss"] > 0 and line["train_intermediate_loss"] > 0 for line in lines)
 
 
 def test_other_settings_are_refused_unless_restarted(tiny_config, tone_corpus, trained, tmp_path):
@@ -122,7 +167,7 @@ def trainer(tiny_config, tone_corpus, trained, tmp_path):
         yield trainer
 
 
-def test_losses_that_are_not_finite_are_skipped_and_kept_then_refused(trainer, tmp_path):
+def test_losses_that_are_not_finite_are_skipped_and_kept_then_refused(trainer, tmp_path, caplog):
     batch = next(trainer._iter_batches())
     batch.waveforms[0, :4000] = float("nan")
     before = trainer.model.state_dict()["ctc.project.weight"].clone()
@@ -131,6 +176,7 @@ def test_losses_that_are_not_finite_are_skipped_and_kept_then_refused(trainer, t
     assert torch.equal(trainer.model.state_dict()["ctc.project.weight"], before)
     with pytest.raises(UserError, match=batch.ids[0]):
         trainer.update(batch)
+    assert "first in the output of fbank" in caplog.text
     saved = sorted((tmp_path / "bad_batches").iterdir())
     assert len(saved) == 10
     assert torch.equal(load_file(saved[0])["tokens"], batch.tokens)
@@ -231,6 +277,20 @@ def test_interrupted_it_saves_and_says_how_to_go_on(tiny_config, tone_corpus, tr
     assert "the same command goes on from there" in errors
     assert "Traceback" not in errors
     assert (tmp_path / "exp" / "resume.safetensors").exists()
+
+
+def test_diagnostics_are_kept_beside_the_same_run(tiny_config, tone_corpus, trained, tmp_path):
+    config = change(tiny_config, max_updates=4, valid_every_updates=4, log_every_updates=2)
+    run(config, tone_corpus, trained, tmp_path / "plain")
+    run(config, tone_corpus, trained, tmp_path / "watched", diagnostics=True)
+    plain, watched = (load_file(tmp_path / name / "resume.safetensors") for name in ("plain", "watched"))
+    assert all(torch.equal(plain[name], watched[name]) for name in plain)
+    lines = read_metrics(tmp_path / "watched" / "diagnostics.jsonl")
+    assert [line["update"] for line in lines] == [2, 4]
+    for name in ("encoder.subsampling.project", "ctc.project", "encoder.blocks.1.attention"):
+        assert lines[0]["modules"].get(name, {}).keys() >= {"activation_rms", "gradient_rms", "step_ratio"}, name
+    assert (tmp_path / "watched" / "diagnostics.png").read_bytes().startswith(b"\x89PNG")
+    assert not list((tmp_path / "plain").glob("diagnostics*"))
 
 
 @pytest.mark.parametrize("num_blocks", [0, 1])
