@@ -1,10 +1,12 @@
-"""A data directory to hypotheses on disk."""
+"""A data directory to hypotheses on disk, by one process or several, on from where it was stopped."""
 
 import json
+import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -13,10 +15,15 @@ from rich.progress import track
 from audioroto.audio.load import load_audio
 from audioroto.corpus.batches import make_batches
 from audioroto.corpus.datadir import Utterance, read_datadir, write_table
+from audioroto.errors import UserError
 from audioroto.files import write_text
+from audioroto.infer.parts import Part, PartFolder
+from audioroto.infer.processes import Team, divide
 from audioroto.infer.recognizer import MODES_WITH_LM, Recognizer, find_mode
 from audioroto.infer.transcript import Transcript
 from audioroto.score.sclite import CtmWord, format_ctm
+
+DISK_SECONDS = 90.0
 
 
 @dataclass(frozen=True)
@@ -42,38 +49,46 @@ def recognize_datadir(
     out_dir: str | Path,
     modes: Sequence[str] = ("ctc_greedy",),
     batch_seconds: float = 60.0,
+    *,
+    origin: Mapping[str, Any] | None = None,
+    team: Team | None = None,
 ) -> list[Recognition]:
     """Recognize every utterance of `data_dir`, encoded once, in each of `modes`.
 
     Writes OUT_DIR/<mode>/ with `text` (a Kaldi table), `words.ctm` (times from the utterance's start) and
-    `recognition.json`. Raises UserError for an unknown mode.
+    `recognition.json`. The processes of `team` share the utterances; its leader merges what they found, and returns it,
+    the others nothing. With `origin`, what the texts depend on (`describe_origin`), a run that was stopped goes on
+    where it was when it is called again. Raises UserError for an unknown mode.
     """
     for mode in modes:
         find_mode(mode)
-    utterances = read_datadir(data_dir)
-    found: dict[str, dict[str, Transcript]] = {mode: {} for mode in modes}
-    encode_seconds, search_seconds = 0.0, dict.fromkeys(modes, 0.0)
-    for batch, waveforms in iter_waveforms(utterances, recognizer.sample_rate, batch_seconds):
-        started = time.perf_counter()
-        encoding = recognizer.engine.encode(waveforms)
-        encode_seconds += time.perf_counter() - started
-        for mode in modes:
-            started = time.perf_counter()
-            transcripts = recognizer.search(waveforms, encoding, mode)
-            search_seconds[mode] += time.perf_counter() - started
-            found[mode].update({u.id: transcript for u, transcript in zip(batch, transcripts, strict=True)})
-    return [
-        _write(Path(out_dir) / mode, mode, found[mode], recognizer, encode_seconds, search_seconds[mode])
-        for mode in modes
-    ]
+    team = team or Team()
+    utterances = {utterance.id: utterance for utterance in read_datadir(data_dir)}
+    origin = origin or {"unknown": team.agree("unknown", secrets.token_hex)}
+    parts = PartFolder(out_dir, [origin, list(modes), _describe(utterances.values())])
+
+    def plan() -> list[list[str]]:
+        done = {key for part in parts.read() for key in part.ids}
+        rest = [utterance for utterance in utterances.values() if utterance.id not in done]
+        return [[rest[i].id for i in share] for share in divide([u.seconds for u in rest], team.size)]
+
+    share = [utterances[key] for key in team.agree("plan", plan)[team.rank]]
+    for batch, waveforms in iter_waveforms(share, recognizer.sample_rate, batch_seconds, show_progress=team.leads):
+        parts.write(_recognize_batch(recognizer, batch, waveforms, modes))
+    if team.gather("done", len(share)) is None:
+        return []
+    found = _read_all(parts, len(utterances), out_dir)
+    recognitions = [_write(Path(out_dir) / mode, mode, found, recognizer) for mode in modes]
+    parts.remove()
+    return recognitions
 
 
 def iter_waveforms(
-    utterances: Sequence[Utterance], sample_rate: int, batch_seconds: float
+    utterances: Sequence[Utterance], sample_rate: int, batch_seconds: float, show_progress: bool = True
 ) -> Iterator[tuple[list[Utterance], list[np.ndarray]]]:
     """Utterances of similar length and their waveforms (S,), `batch_seconds` at once at most; progress on stderr."""
     batches = make_batches([utterance.seconds for utterance in utterances], batch_seconds)
-    for indices in track(batches, "recognize", console=Console(stderr=True)):
+    for indices in track(batches, "recognize", console=Console(stderr=True), disable=not show_progress):
         batch = [utterances[index] for index in indices]
         waveforms = [
             load_audio(u.path, sample_rate, start_seconds=u.start_seconds, end_seconds=u.end_seconds)[0] for u in batch
@@ -81,15 +96,47 @@ def iter_waveforms(
         yield batch, waveforms
 
 
-def _write(
-    folder: Path,
-    mode: str,
-    transcripts: dict[str, Transcript],
-    recognizer: Recognizer,
-    encode_seconds: float,
-    search_seconds: float,
-) -> Recognition:
+def _recognize_batch(
+    recognizer: Recognizer, batch: Sequence[Utterance], waveforms: Sequence[np.ndarray], modes: Sequence[str]
+) -> Part:
+    started = time.perf_counter()
+    encoding = recognizer.engine.encode(waveforms)
+    encode_seconds = time.perf_counter() - started
+    found: dict[str, dict[str, Transcript]] = {}
+    search_seconds: dict[str, float] = {}
+    for mode in modes:
+        started = time.perf_counter()
+        transcripts = recognizer.search(waveforms, encoding, mode)
+        search_seconds[mode] = time.perf_counter() - started
+        found[mode] = {utterance.id: transcript for utterance, transcript in zip(batch, transcripts, strict=True)}
+    return Part(found, encode_seconds, search_seconds)
+
+
+def _read_all(parts: PartFolder, num_utterances: int, out_dir: str | Path) -> list[Part]:
+    """All parts. A network disk may show what another machine has written only after a while."""
+    deadline = time.monotonic() + DISK_SECONDS
+    while True:
+        found = list(parts.read())
+        num_missing = num_utterances - len({key for part in found for key in part.ids})
+        if not num_missing:
+            return found
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"{out_dir}: what other processes found for {num_missing} utterances is not there; give all of them an "
+                "--out-dir on a disk that they share"
+            )
+        time.sleep(1.0)
+
+
+def _describe(utterances: Iterable[Utterance]) -> list[Any]:
+    return [[u.id, str(u.path), u.start_seconds, u.end_seconds] for u in utterances]
+
+
+def _write(folder: Path, mode: str, parts: Sequence[Part], recognizer: Recognizer) -> Recognition:
+    transcripts = {key: found for part in parts for key, found in part.transcripts[mode].items()}
     audio_seconds = sum(transcript.seconds for transcript in transcripts.values())
+    encode_seconds = sum(part.encode_seconds for part in parts)
+    search_seconds = sum(part.search_seconds[mode] for part in parts)
     recognition = Recognition(
         mode=mode,
         utterances=len(transcripts),
@@ -100,7 +147,7 @@ def _write(
     )
     words = [
         CtmWord(key, word.start_seconds, word.end_seconds - word.start_seconds, word.text, word.confidence)
-        for key, transcript in transcripts.items()
+        for key, transcript in sorted(transcripts.items())
         for word in transcript.words
     ]
     facts = {

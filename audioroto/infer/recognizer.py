@@ -11,7 +11,7 @@ from audioroto.audio.load import load_audio
 from audioroto.audio.resample import resample
 from audioroto.config import Search
 from audioroto.errors import AudioError, UserError
-from audioroto.infer.transcript import Transcript, Word, make_words
+from audioroto.infer.transcript import Segment, Transcript, Word, make_words
 from audioroto.search.ctc_align import align_hypothesis
 from audioroto.search.ctc_beam import ctc_beam
 from audioroto.search.ctc_greedy import ctc_greedy
@@ -43,6 +43,9 @@ class Recognizer:
         audio: str | os.PathLike[str] | bytes | BinaryIO | np.ndarray,
         rate: int | None = None,
         mode: str = "ctc_greedy",
+        *,
+        batch_seconds: float = 60.0,
+        whole: bool = False,
     ) -> Transcript:
         """The text of one recording: a file's path, its bytes, or samples in [−1, 1] with their `rate` in hertz.
 
@@ -89,9 +92,10 @@ class Recognizer:
     def _make_transcript(self, waveform: np.ndarray, hypothesis: Hypothesis, log_probs: np.ndarray) -> Transcript:
         seconds = len(waveform) / self.sample_rate
         if _loudest_decibels(waveform, round(GATE_WINDOW_SECONDS * self.sample_rate)) < self.settings.gate_decibels:
-            return Transcript("", seconds, hypothesis.score, gated=True)
+            return Transcript((), seconds, gated=True)
         words = self.make_words(hypothesis, log_probs, seconds)
-        return Transcript(self.tokenizer.decode(hypothesis.tokens), seconds, hypothesis.score, words)
+        text = self.tokenizer.decode(hypothesis.tokens)
+        return Transcript((Segment(text, 0.0, seconds, words, hypothesis.score),), seconds)
 
 
 def _ctc_greedy(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:

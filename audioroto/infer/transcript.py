@@ -20,17 +20,41 @@ class Word:
 
 
 @dataclass(frozen=True)
+class Segment:
+    """A stretch of speech: its text, where it lies, its words and the search's score."""
+
+    text: str
+    start_seconds: float
+    end_seconds: float
+    words: tuple[Word, ...]
+    score: float
+
+
+@dataclass(frozen=True)
 class Transcript:
-    """The text of one recording of `seconds`, the search's score of it, and its words with their times.
+    """What a recording of `seconds` says, segment by segment.
 
     `gated`: the recording is too quiet to hold speech, so that nothing was searched for in it.
     """
 
-    text: str
+    segments: tuple[Segment, ...]
     seconds: float
-    score: float
-    words: tuple[Word, ...] = ()
     gated: bool = False
+
+    @property
+    def text(self) -> str:
+        """The text of all segments, with spaces between."""
+        return " ".join(segment.text for segment in self.segments if segment.text)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of all segments."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    @property
+    def score(self) -> float:
+        """The sum of the segments' scores."""
+        return sum(segment.score for segment in self.segments)
 
 
 def make_words(hypothesis: Hypothesis, pieces: Sequence[str], frame_seconds: float, seconds: float) -> tuple[Word, ...]:
