@@ -4,8 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from string import ascii_uppercase
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -123,8 +125,18 @@ def bench_transcribe(
     write_figures(out_dir / "figures.json", figures)
     write_text(out_dir / "leaderboard.md", board)
     console = Console()
-    console.print(f"{len(utterances)} recordings, {total_seconds / 3600:.2f} h; one at a time, samples to text")
+    console.print(f"{len(utterances)} recordings, {total_seconds / 3600:.2f} h; one at a time, from samples to text")
+    for letter, one in zip(ascii_uppercase, measured, strict=False):
+        console.print(
+            f"{letter}: {one.name}, {one.clock}, model files of {describe_bytes(one.model_bytes)}",
+            markup=False,
+            highlight=False,
+        )
     console.print(make_table(measured, evaluations, total_seconds))
+    console.print(
+        "RTF: seconds of computing for a second of audio; p50, p95: of recordings; memory: peak above the process "
+        "after imports, with the longest recording; numbers: parameters"
+    )
     for name, comparison in comparisons.items():
         print(format_comparison(comparison, measured[0].name, name))
     print(f"\n{board}")
@@ -180,20 +192,21 @@ def load_recording(utterance: Utterance, rate: int) -> np.ndarray:
 def make_table(
     measured: Sequence[Measured], evaluations: Mapping[str, Mapping[str, Evaluation]], audio_seconds: float
 ) -> Table:
-    """A row for each system."""
-    table = Table("", "WER %", "95 % interval", "real-time factor", "p50", "p95", "memory", "parameters", "files")
-    for one in measured:
+    """A row for each system, by letter."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("", "WER %", "95 % interval", "RTF", "p50 s", "p95 s", "memory", "numbers"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for letter, one in zip(ascii_uppercase, measured, strict=False):
         scored = evaluations[one.name].get("all")
         table.add_row(
-            one.name,
+            letter,
             f"{100 * scored.word_errors.rate:.2f}" if scored else "–",
             format_interval(scored.interval) if scored else "–",
-            f"{sum(one.seconds.values()) / audio_seconds:.4f} ({one.clock})",
-            f"{one.latency(0.5):.3f} s",
-            f"{one.latency(0.95):.3f} s",
+            f"{sum(one.seconds.values()) / audio_seconds:.4f}",
+            f"{one.latency(0.5):.3f}",
+            f"{one.latency(0.95):.3f}",
             "–" if one.memory_bytes is None else describe_bytes(one.memory_bytes),
             "–" if one.parameters is None else f"{one.parameters / 1e6:.2f} M",
-            describe_bytes(one.model_bytes),
         )
     return table
 

@@ -1,10 +1,9 @@
 """audioroto transcribe"""
 
 import sys
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -25,13 +24,6 @@ if TYPE_CHECKING:
     from audioroto.infer.transcribe import Hear
 
 
-class Case(StrEnum):
-    """How texts are written: as the model does, or as sentences for a model that writes capitals only."""
-
-    MODEL = "model"
-    SENTENCE = "sentence"
-
-
 def transcribe(
     files: Annotated[
         list[str],
@@ -50,7 +42,9 @@ def transcribe(
     lm: LmFile = None,
     config: ConfigFiles = None,
     overrides: Overrides = None,
-    case: Annotated[Case, typer.Option(help="sentence: capitals only where sentences begin.")] = Case.MODEL,
+    case: Annotated[
+        Literal["model", "sentence"], typer.Option(help="sentence: capitals only where sentences begin.")
+    ] = "model",
     whole: Annotated[bool, typer.Option("--whole", help="Encode each recording whole, however long it is.")] = False,
     batch_seconds: BatchSeconds = 60.0,
     device: Device = "auto",
@@ -121,7 +115,9 @@ def _read_formats(formats: str) -> list[str]:
     return names
 
 
-def _print_texts(hear: "Hear", inputs: "list[AudioInput]", format: str, about: dict[str, Any], case: str) -> list[str]:
+def _print_texts(
+    hear: "Hear", inputs: "list[AudioInput]", format: str, about: dict[str, Any], case: Literal["model", "sentence"]
+) -> list[str]:
     """Print each transcript as soon as it is there; what kept the others from having one is returned."""
     from audioroto.infer.transcribe import transcribe_files
     from audioroto.infer.writers import format_transcript

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from audioroto.errors import AudioError, UserError
 from audioroto.files import write_text
@@ -51,11 +51,15 @@ class OutputFolder:
     """
 
     def __init__(
-        self, folder: str | os.PathLike[str], formats: Sequence[str], case: str, about: Mapping[str, Any]
+        self,
+        folder: str | os.PathLike[str],
+        formats: Sequence[str],
+        case: Literal["model", "sentence"],
+        about: Mapping[str, Any],
     ) -> None:
         self.folder = Path(folder)
         self.formats = tuple(formats)
-        self.case = case
+        self.case: Literal["model", "sentence"] = case
         self.about = {**about, "case": case}
 
     def write(self, audio: AudioInput, output: str, transcript: Transcript) -> None:

@@ -3,13 +3,18 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from audioroto.infer.transcript import Transcript
 
 
 def format_transcript(
-    transcript: Transcript, format: str, *, name: str, about: Mapping[str, Any] | None = None, case: str = "model"
+    transcript: Transcript,
+    format: str,
+    *,
+    name: str,
+    about: Mapping[str, Any] | None = None,
+    case: Literal["model", "sentence"] = "model",
 ) -> str:
     """The content of a file in `format`; `name` is the recording's, `about` says what heard it."""
     return FORMATS[format](transcript, name, about)
