@@ -122,7 +122,7 @@ def _identify(source: str | os.PathLike[str] | bytes | BinaryIO) -> tuple[str, s
     elif isinstance(source, bytes):
         name, material = "<bytes>", source
     else:
-        name, material = "<stream>", source.read()
+        name, material = str(getattr(source, "name", "<stream>")), source.read()
     if not material:
         raise AudioError(f"{name}: is empty (0 bytes); replace the file or leave it out")
     return name, material

@@ -1,11 +1,11 @@
-"""audioroto bench rotation | attention | train | ablation | guards"""
+"""audioroto bench rotation | attention | train | transcribe | ablation | guards"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import ConfigFiles, Device, LmFile, ModelFile, Overrides
+from audioroto.cli.options import ConfigFiles, Device, LmFile, ModelFile, Overrides, SearchMode, Threads, set_threads
 
 app = typer.Typer(help="Measure what the parts are worth and what they cost.", no_args_is_help=True)
 
@@ -67,6 +67,38 @@ def train(
 
     names, configs = read_variants(config or [], overrides or [], against or [])
     bench_step(names, configs, BatchShape(num_utterances, min_seconds, max_seconds), out_dir, device, rounds)
+
+
+@app.command()
+def transcribe(
+    model: ModelFile,
+    files: Annotated[
+        list[str] | None, typer.Argument(help="Audio files or folders; FILE.txt beside each is its text.")
+    ] = None,
+    data_dirs: Annotated[
+        list[Path] | None, typer.Option("--data-dir", help="Data directory to measure on; repeatable, a set each.")
+    ] = None,
+    peers: Annotated[
+        list[str] | None, typer.Option("--peer", help="pocketsphinx: measured beside it, where it is installed.")
+    ] = None,
+    mode: SearchMode = "ctc_greedy",
+    lm: LmFile = None,
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
+    normalizer: Annotated[str, typer.Option(help="Applied to all texts before they are scored.")] = "librispeech-v1",
+    out_dir: OutDir = Path("exp/bench/transcribe"),
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Word errors, real-time factor, latency and memory of a model on recordings, beside a peer if you like."""
+    from audioroto.bench.systems import make_candidates
+    from audioroto.bench.transcribe import bench_transcribe, read_recordings
+    from audioroto.config import load_config
+
+    set_threads(threads)
+    search = load_config(config or [], overrides or []).search
+    candidates = make_candidates(model, peers or [], mode=mode, lm=lm, search=search, device=device)
+    bench_transcribe(candidates, read_recordings(files or [], data_dirs or []), out_dir, normalizer)
 
 
 @app.command()

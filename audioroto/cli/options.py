@@ -17,4 +17,17 @@ LmFile = Annotated[
     Path | None,
     typer.Option(help="ARPA file (.gz too) made by 'audioroto lm', for the modes ctc_beam and rescoring."),
 ]
+BatchSeconds = Annotated[float, typer.Option(min=1.0, help="Seconds of audio computed at once.")]
+SearchMode = Annotated[
+    str, typer.Option("--mode", "--search", help="ctc_greedy, ctc_beam, attention, joint or rescoring.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads that compute; else as many as torch takes.")]
 ModelFile = Annotated[Path, typer.Option(help="Model file made by 'audioroto average'.")]
+
+
+def set_threads(number: int | None) -> None:
+    """Compute with so many threads; None leaves it to torch."""
+    if number:
+        import torch
+
+        torch.set_num_threads(number)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import ConfigFiles, Device, LmFile, ModelFile, Overrides
+from audioroto.cli.options import BatchSeconds, ConfigFiles, Device, LmFile, ModelFile, Overrides, Threads, set_threads
 
 
 def recognize(
@@ -18,20 +18,27 @@ def recognize(
     lm: LmFile = None,
     config: ConfigFiles = None,
     overrides: Overrides = None,
-    batch_seconds: Annotated[float, typer.Option(min=1.0, help="Seconds of audio computed at once.")] = 60.0,
+    batch_seconds: BatchSeconds = 60.0,
     device: Device = "auto",
+    threads: Threads = None,
 ) -> None:
-    """Recognize every utterance of a data directory, in one or several modes.
+    """Recognize every utterance of a data directory, in one or several modes; when stopped, the same command goes on.
 
-    Of the configuration only the section search is looked at: what 'audioroto tune' wrote, for example.
+    Several processes, started by torchrun, share the utterances and write one result. Of the configuration only the
+    section search is looked at: what 'audioroto tune' wrote, for example.
     """
     from audioroto.config import load_config
+    from audioroto.infer.origin import describe_origin
+    from audioroto.infer.processes import Team
     from audioroto.infer.recognize import recognize_datadir
     from audioroto.infer.recognizer import load_model
 
-    recognizer = load_model(model, device, load_config(config or [], overrides or []).search, lm)
+    team = Team()
+    recognizer = load_model(model, team.choose_device(device), load_config(config or [], overrides or []).search, lm)
+    set_threads(threads)
     names = list(dict.fromkeys(modes.replace(",", " ").split()))
-    for done in recognize_datadir(recognizer, data_dir, out_dir, names, batch_seconds):
+    origin = describe_origin(recognizer, model, lm, names)
+    for done in recognize_datadir(recognizer, data_dir, out_dir, names, batch_seconds, origin=origin, team=team):
         print(
             f"{out_dir / done.mode}: {done.utterances} utterances, {done.gated} of them silent, "
             f"{done.audio_seconds:.0f} s of audio, real-time factor {done.real_time_factor:.4f} "

@@ -44,6 +44,9 @@ class Recognizer:
         audio: str | os.PathLike[str] | bytes | BinaryIO | np.ndarray,
         rate: int | None = None,
         mode: str = "ctc_greedy",
+        *,
+        batch_seconds: float = 60.0,
+        whole: bool = False,
     ) -> Transcript:
         """The text of one recording: a file's path, its bytes, or samples in [−1, 1] with their `rate` in hertz.
 

@@ -7,8 +7,10 @@ import pytest
 from audioroto.config import Search
 from audioroto.corpus.datadir import read_datadir, read_table
 from audioroto.errors import UserError
+from audioroto.infer.parts import Part, PartFolder
 from audioroto.infer.recognize import recognize_datadir
 from audioroto.infer.recognizer import load_model
+from audioroto.infer.transcript import Transcript
 from audioroto.score.error_rate import ErrorRate, score_utterances
 
 
@@ -65,3 +67,37 @@ def test_each_mode_has_its_own_peak_of_memory(trained, tone_corpus, tmp_path, mo
     done = recognize_datadir(recognizer, tone_corpus / "valid", tmp_path, list(taken), batch_seconds=2.0)
     for recognition in done:
         assert taken[recognition.mode] <= recognition.peak_memory_bytes / 2**20 < taken[recognition.mode] + 60
+
+
+def test_a_stopped_run_goes_on_where_it_was(trained, tone_corpus, tmp_path, monkeypatch):
+    recognizer = load_model(trained / "model.safetensors")
+    given = (recognizer, tone_corpus / "valid")
+    recognize_datadir(*given, tmp_path / "whole")
+    encode, batches = recognizer.engine.encode, []
+
+    def stop_in_the_third(waveforms):
+        batches.append(len(waveforms))
+        if len(batches) == 3:
+            raise KeyboardInterrupt
+        return encode(waveforms)
+
+    monkeypatch.setattr(recognizer.engine, "encode", stop_in_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        recognize_datadir(*given, tmp_path / "stopped", batch_seconds=1.0, origin={"model": "a"})
+    num_done = sum(batches[:2])
+    recognize_datadir(*given, tmp_path / "stopped", batch_seconds=1.0, origin={"model": "a"})
+    assert sum(batches[3:]) == 8 - num_done
+    for name in ("text", "words.ctm"):
+        assert (tmp_path / "stopped/ctc_greedy" / name).read_text() == (
+            tmp_path / "whole/ctc_greedy" / name
+        ).read_text()
+    assert [path.name for path in (tmp_path / "stopped").iterdir()] == ["ctc_greedy"]
+
+
+def test_what_another_model_found_is_not_taken(tmp_path):
+    part = Part({"ctc_greedy": {"u": Transcript((), 1.0)}}, 0.1, {"ctc_greedy": 0.1}, {"ctc_greedy": 1})
+    PartFolder(tmp_path, ["model a"]).write(part)
+    assert list(PartFolder(tmp_path, ["model a"]).read()) == [part]
+    assert list(PartFolder(tmp_path, ["model b"]).read()) == []
+    next(tmp_path.rglob("*.json")).write_text('{"transcripts"')
+    assert list(PartFolder(tmp_path, ["model a"]).read()) == []
