@@ -25,6 +25,7 @@ from audioroto.files import atomic_path
 from audioroto.model.device import choose_device
 from audioroto.nn.attention import HybridAttention
 from audioroto.nn.frequency import RotaryBase
+from audioroto.nn.packing import Packing
 from audioroto.nn.plan import AttentionPlanner
 
 KINDS = ("local", "hybrid", "dense")
@@ -68,11 +69,12 @@ class AttentionStack(nn.Module):
         )
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        """Frames of one recording (1, T, D) → (1, T, D)."""
-        lengths = torch.tensor([frames.shape[1]], device=frames.device)
-        plan = self.planner(lengths, frames.shape[1], self.rotary_base.frequencies())
+        """Frames of one recording (T, D) → (T, D)."""
+        lengths = torch.tensor([len(frames)], device=frames.device)
+        packing = Packing(lengths, len(frames))
+        plan = self.planner(lengths, len(frames), self.rotary_base.frequencies())
         for layer in self.layers:
-            frames = frames + layer(frames, plan)
+            frames = frames + layer(frames, packing, plan)
         return frames
 
 
@@ -120,9 +122,9 @@ def measure_point(config: Config, kind: str, audio_seconds: float, device_name: 
     device = choose_device(device_name)
     torch.manual_seed(0)
     stack = AttentionStack(config, kind).eval().to(device)
-    frames = torch.randn(1, num_frames(config, audio_seconds), config.encoder.width, device=device)  # (1, T, D)
+    frames = torch.randn(num_frames(config, audio_seconds), config.encoder.width, device=device)  # (T, D)
     with torch.inference_mode():
-        stack(frames[:, : num_frames(config, 1)])  # libraries take their buffers
+        stack(frames[: num_frames(config, 1)])  # libraries take their buffers
         limit_memory(memory_bytes, device)
         memory = PeakMemory(device)
         rounds = [time_once(lambda: stack(frames), device)]
@@ -133,7 +135,7 @@ def measure_point(config: Config, kind: str, audio_seconds: float, device_name: 
         after = os.times()
     kernel, user = after.system - before.system, after.user - before.user
     kernel_share = round(kernel / max(kernel + user, 1e-9), 3)
-    return Point(kind, audio_seconds, frames.shape[1], min(rounds), kernel_share, peak)
+    return Point(kind, audio_seconds, len(frames), min(rounds), kernel_share, peak)
 
 
 def measure_growth(points: list[Point], start: float = 600, end: float = 3600) -> dict[str, dict[str, float]]:
