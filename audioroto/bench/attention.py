@@ -22,6 +22,7 @@ from audioroto.bench.measure import (
 from audioroto.config import Config
 from audioroto.features.fbank import FRAME_HOP_SECONDS
 from audioroto.files import atomic_path
+from audioroto.model.allocator import keep_freed_memory
 from audioroto.model.device import choose_device
 from audioroto.nn.attention import HybridAttention
 from audioroto.nn.frequency import RotaryBase
@@ -119,6 +120,7 @@ def bench_attention(
 
 def measure_point(config: Config, kind: str, audio_seconds: float, device_name: str, memory_bytes: int) -> Point:
     """Time and peak memory of a pass over random frames, in inference, float32 as recognition has it."""
+    keep_freed_memory()  # as the verb `transcribe` does
     device = choose_device(device_name)
     torch.manual_seed(0)
     stack = AttentionStack(config, kind).eval().to(device)
@@ -141,8 +143,8 @@ def measure_point(config: Config, kind: str, audio_seconds: float, device_name: 
 def measure_growth(points: list[Point], start: float = 600, end: float = 3600) -> dict[str, dict[str, float]]:
     """How many times more time and memory each kind takes at `end` seconds than at `start`, where both were measured.
 
-    Six times the audio: what grows linearly stays near 6. `user_time` leaves out what the kernel takes: glibc hands
-    memory of more than 32 MiB back to the system after every tensor, and all its pages are made anew for the next.
+    Six times the audio: what grows linearly stays near 6. `user_time` leaves out what the kernel takes to hand out
+    memory, where it is not kept for the next tensor (`audioroto.model.allocator`).
     """
     growth = {}
     for kind in KINDS:

@@ -26,7 +26,9 @@ def transcribe(
     from audioroto.errors import AudioError
     from audioroto.infer.recognizer import load_model
     from audioroto.infer.transcribe import transcribe_files
+    from audioroto.model.allocator import keep_freed_memory
 
+    keep_freed_memory()
     num_failed = 0
     recognizer = load_model(model, device, load_config(config or [], overrides or []).search, lm)
     for path, found in transcribe_files(recognizer, files, mode):
