@@ -21,10 +21,12 @@ from audioroto.bench.measure import (
 from audioroto.config import Config
 from audioroto.features.fbank import FRAME_HOP_SECONDS
 from audioroto.files import atomic_path
+from audioroto.model.allocator import keep_freed_memory
 from audioroto.model.device import choose_device
 from audioroto.model.memory import PeakMemory
 from audioroto.nn.attention import HybridAttention
 from audioroto.nn.frequency import RotaryBase
+from audioroto.nn.packing import Packing
 from audioroto.nn.plan import AttentionPlanner
 
 KINDS = ("local", "hybrid", "dense")
@@ -68,11 +70,12 @@ class AttentionStack(nn.Module):
         )
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
-        """Frames of one recording (1, T, D) → (1, T, D)."""
-        lengths = torch.tensor([frames.shape[1]], device=frames.device)
-        plan = self.planner(lengths, frames.shape[1], self.rotary_base.frequencies())
+        """Frames of one recording (T, D) → (T, D)."""
+        lengths = torch.tensor([len(frames)], device=frames.device)
+        packing = Packing(lengths, len(frames))
+        plan = self.planner(lengths, len(frames), self.rotary_base.frequencies())
         for layer in self.layers:
-            frames = frames + layer(frames, plan)
+            frames = frames + layer(frames, packing, plan)
         return frames
 
 
@@ -117,12 +120,13 @@ def bench_attention(
 
 def measure_point(config: Config, kind: str, audio_seconds: float, device_name: str, memory_bytes: int) -> Point:
     """Time and peak memory of a pass over random frames, in inference, float32 as recognition has it."""
+    keep_freed_memory()  # as the verb `transcribe` does
     device = choose_device(device_name)
     torch.manual_seed(0)
     stack = AttentionStack(config, kind).eval().to(device)
-    frames = torch.randn(1, num_frames(config, audio_seconds), config.encoder.width, device=device)  # (1, T, D)
+    frames = torch.randn(num_frames(config, audio_seconds), config.encoder.width, device=device)  # (T, D)
     with torch.inference_mode():
-        stack(frames[:, : num_frames(config, 1)])  # libraries take their buffers
+        stack(frames[: num_frames(config, 1)])  # libraries take their buffers
         limit_memory(memory_bytes, device)
         memory = PeakMemory(device)
         rounds = [time_once(lambda: stack(frames), device)]
@@ -133,14 +137,14 @@ def measure_point(config: Config, kind: str, audio_seconds: float, device_name: 
         after = os.times()
     kernel, user = after.system - before.system, after.user - before.user
     kernel_share = round(kernel / max(kernel + user, 1e-9), 3)
-    return Point(kind, audio_seconds, frames.shape[1], min(rounds), kernel_share, peak)
+    return Point(kind, audio_seconds, len(frames), min(rounds), kernel_share, peak)
 
 
 def measure_growth(points: list[Point], start: float = 600, end: float = 3600) -> dict[str, dict[str, float]]:
     """How many times more time and memory each kind takes at `end` seconds than at `start`, where both were measured.
 
-    Six times the audio: what grows linearly stays near 6. `user_time` leaves out what the kernel takes: glibc hands
-    memory of more than 32 MiB back to the system after every tensor, and all its pages are made anew for the next.
+    Six times the audio: what grows linearly stays near 6. `user_time` leaves out what the kernel takes to hand out
+    memory, where it is not kept for the next tensor (`audioroto.model.allocator`).
     """
     growth = {}
     for kind in KINDS:

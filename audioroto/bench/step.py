@@ -21,8 +21,9 @@ from audioroto.bench.measure import (
     time_in_turns,
     write_figures,
 )
+from audioroto.bench.peers import PeerModel
 from audioroto.config import Config, load_config
-from audioroto.model.asr import build_model, count_parameters
+from audioroto.model.asr import AsrModel, build_model, count_parameters
 from audioroto.model.device import choose_device, choose_precision
 from audioroto.model.memory import PeakMemory
 from audioroto.train.optimizer import make_optimizer
@@ -65,15 +66,25 @@ class StepCost:
 
 
 def bench_step(
-    names: list[str], configs: list[Config], shape: BatchShape, out_dir: Path, device: str, num_rounds: int
+    names: list[str],
+    configs: list[Config],
+    shape: BatchShape,
+    out_dir: Path,
+    device: str,
+    num_rounds: int,
+    peers: list[str] | None = None,
 ) -> list[StepCost]:
     """Measure the training step of configurations that take turns in one process; write figures.json, print a table.
 
-    The first configuration is what the others are compared with. Memory is measured in a process of its own each.
+    The first configuration is what the others are compared with, and the `peers` (`audioroto.bench.peers`), which
+    train on its batch in its precision. Memory is measured in a process of its own each.
     """
     target = choose_device(device)
+    own_peers = [None] * len(configs) + list(peers or [])
+    names = names + [f"Conformer of {peer}, front end ×4" for peer in peers or []]
+    configs = configs + configs[:1] * len(peers or [])
     dtype = choose_precision(configs[0].train.precision, target)
-    steps = [make_step(config, shape, target) for config in configs]
+    steps = [make_step(config, shape, target, peer) for config, peer in zip(configs, own_peers, strict=True)]
     flops = [count_flops(step) for step in steps]
     product, product_flops = make_product(target, dtype)
     tasks: dict[str, Callable[[], object]] = {"product": product}
@@ -81,15 +92,15 @@ def bench_step(
     seconds = time_in_turns(tasks, num_rounds, target)
     product_rate = product_flops / statistics.median(seconds["product"])
     costs = []
-    for number, (name, config) in enumerate(zip(names, configs, strict=True)):
+    for number, (name, config, peer) in enumerate(zip(names, configs, own_peers, strict=True)):
         own, first = seconds[str(number)], seconds["0"]
         ratios = [mine / theirs for mine, theirs in zip(own, first, strict=True)]
         median = statistics.median(own)
         quartiles = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else [ratios[0]] * 3
-        memory = call_in_fresh_process(measure_memory, config, shape, device, limit_seconds=MEMORY_LIMIT_SECONDS)
+        memory = call_in_fresh_process(measure_memory, config, shape, device, peer, limit_seconds=MEMORY_LIMIT_SECONDS)
         cost = StepCost(
             name=name,
-            parameters=count_parameters(build_model(config, config.text.vocab_size)),
+            parameters=count_parameters(build(config, peer)),
             step_seconds=[round(spent, 4) for spent in own],
             audio_seconds_per_second=sum(shape.seconds) / median,
             flops=flops[number],
@@ -120,9 +131,14 @@ def read_variants(paths: list[Path], overrides: list[str], against: list[str]) -
     return names, [load_config(paths, [*overrides, *more]) for more in further]
 
 
-def make_step(config: Config, shape: BatchShape, device: torch.device) -> Callable[[], float]:
+def build(config: Config, peer: str | None) -> AsrModel | PeerModel:
+    """The model that is measured."""
+    return PeerModel(peer, config, config.text.vocab_size) if peer else build_model(config, config.text.vocab_size)
+
+
+def make_step(config: Config, shape: BatchShape, device: torch.device, peer: str | None = None) -> Callable[[], float]:
     """A whole training step, as the trainer makes it, on a batch of noise; returns the loss a token."""
-    model = build_model(config, config.text.vocab_size).to(device).train()
+    model = build(config, peer).to(device).train()
     optimizer = make_optimizer(model, config.train.weight_decay)  # at rate 0: every step does the same
     dtype = choose_precision(config.train.precision, device)
     waveforms, waveform_lengths, tokens, token_lengths = make_batch(config, shape, device)
@@ -173,11 +189,13 @@ def make_product(device: torch.device, dtype: torch.dtype) -> tuple[Callable[[],
     return multiply, MATRIX_PRODUCTS * 2 * size**3
 
 
-def measure_memory(config: Config, shape: BatchShape, device_name: str) -> int:
+def measure_memory(config: Config, shape: BatchShape, device_name: str, peer: str | None = None) -> int:
     """Peak bytes of two steps above the process after imports: weights, gradients, optimizer and activations."""
     device = choose_device(device_name)
+    if peer:
+        build(config, peer)  # imports what belongs to the peer
     memory = PeakMemory(device)
-    step = make_step(config, shape, device)
+    step = make_step(config, shape, device, peer)
     step()
     step()
     return memory.bytes()

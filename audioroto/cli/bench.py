@@ -55,6 +55,10 @@ def train(
         list[str] | None,
         typer.Option(metavar="'SECTION.KEY=VALUE …'", help="Further settings to compare; repeatable, a variant each."),
     ] = None,
+    peers: Annotated[
+        list[str] | None,
+        typer.Option("--peer", help="Also measure the Conformer of torchaudio, speechbrain or espnet; repeatable."),
+    ] = None,
     num_utterances: Annotated[int, typer.Option(min=1, help="Utterances in the synthetic batch.")] = 8,
     min_seconds: Annotated[float, typer.Option(min=0.1, help="Its shortest utterance.")] = 4.0,
     max_seconds: Annotated[float, typer.Option(min=0.1, help="Its longest utterance.")] = 15.0,
@@ -66,7 +70,8 @@ def train(
     from audioroto.bench.step import BatchShape, bench_step, read_variants
 
     names, configs = read_variants(config or [], overrides or [], against or [])
-    bench_step(names, configs, BatchShape(num_utterances, min_seconds, max_seconds), out_dir, device, rounds)
+    shape = BatchShape(num_utterances, min_seconds, max_seconds)
+    bench_step(names, configs, shape, out_dir, device, rounds, peers)
 
 
 @app.command()

@@ -65,7 +65,9 @@ def transcribe(
     from audioroto.infer.origin import describe_origin
     from audioroto.infer.processes import Team
     from audioroto.infer.recognizer import find_mode, load_model
+    from audioroto.model.allocator import keep_freed_memory
 
+    keep_freed_memory()
     names = _read_formats(formats)
     find_mode(mode)
     team = Team()

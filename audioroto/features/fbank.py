@@ -44,22 +44,23 @@ class Fbank(nn.Module):
         so that a waveform shorter than one has no frames.
         """
         lengths = frame_lengths(waveform_lengths, self.sample_rate)
-        if waveforms.shape[1] < self.window_samples:
-            return waveforms.new_zeros(len(waveforms), 0, self.mel_filters.shape[1], dtype=torch.float32), lengths
+        num_frames = max(0, (waveforms.shape[1] - self.window_samples) // self.hop_samples + 1)
+        padded = self.mel_filters.new_zeros(len(waveforms), num_frames, self.mel_filters.shape[1])  # (B, T, F)
+        valid = valid_frames(lengths, num_frames)
+        if not valid.any():
+            return padded, lengths
         with torch.autocast(waveforms.device.type, enabled=False):
-            frames = waveforms.float().unfold(
-                1, self.window_samples, self.hop_samples
-            )  # (B, T, window_samples), a view
-            power = self._power_spectrum(frames)  # (B, T, fft_samples / 2 + 1)
-            features = (power @ self.mel_filters).clamp_min(_FLOOR).log()  # (B, T, F)
-        valid = valid_frames(lengths, features.shape[1])
-        return features.masked_fill(~valid[:, :, None], 0.0), lengths
+            frames = waveforms.float().unfold(1, self.window_samples, self.hop_samples)  # (B, T, samples), a view
+            power = self._power_spectrum(frames[valid])  # (N, fft_samples / 2 + 1), of real frames alone
+            features = (power @ self.mel_filters).clamp_min(_FLOOR).log()  # (N, F)
+            padded[valid] = features
+        return padded, lengths
 
     def _power_spectrum(self, frames: Tensor) -> Tensor:
-        """Without their mean, pre-emphasised and windowed: (B, T, window_samples) to (B, T, fft_samples / 2 + 1)."""
-        frames = frames - frames.mean(dim=2, keepdim=True)
+        """Without their mean, pre-emphasised and windowed: (N, window_samples) to (N, fft_samples / 2 + 1)."""
+        frames = frames - frames.mean(dim=1, keepdim=True)
         # Kaldi takes the first sample as its own predecessor; it does not count, because the window starts at 0.
-        emphasised = torch.sub(frames[:, :, 1:], frames[:, :, :-1], alpha=_PREEMPHASIS)
+        emphasised = torch.sub(frames[:, 1:], frames[:, :-1], alpha=_PREEMPHASIS)
         windowed = nn.functional.pad(emphasised * self.window[1:], (1, 0))
         spectrum = torch.fft.rfft(windowed, n=self.fft_samples)
         return spectrum.real.square() + spectrum.imag.square()

@@ -15,8 +15,8 @@ from audioroto.nn.branch import Branch
 from audioroto.nn.convolution import ConvolutionModule
 from audioroto.nn.feedforward import FeedForward
 from audioroto.nn.frequency import RotaryBase
-from audioroto.nn.masks import valid_frames
 from audioroto.nn.merge import Merge
+from audioroto.nn.packing import Packing
 from audioroto.nn.plan import AttentionPlan, AttentionPlanner
 from audioroto.nn.rotation import CombinedRotation, FoldedRotation
 from audioroto.nn.subsampling import Subsampling
@@ -50,16 +50,16 @@ class Block(nn.Module):
             self.convolution = Branch(convolution, width, dropout)
         self.feedforward_out = Branch(FeedForward(width, settings.feedforward_width), width, dropout)
 
-    def forward(self, frames: Tensor, valid: Tensor, plan: AttentionPlan, rotation: Tensor | None = None) -> Tensor:
-        """Frames (B, T, D) → (B, T, D); `rotation` (H, K, K) turns queries and keys of this block."""
-        frames = self.feedforward_in(frames)
+    def forward(self, frames: Tensor, packing: Packing, plan: AttentionPlan, rotation: Tensor | None = None) -> Tensor:
+        """Frames (N, D) → (N, D); `rotation` (H, K, K) turns queries and keys of this block."""
+        frames = self.feedforward_in(frames, packing=packing)
         if self.coupling == "parallel":
-            frames = self.merge(frames, valid, plan, rotation)
+            frames = self.merge(frames, packing, plan, rotation, packing=packing)
         if self.coupling in ("sequential", "attention"):
-            frames = self.attention(frames, plan, rotation)
+            frames = self.attention(frames, packing, plan, rotation, packing=packing)
         if self.coupling in ("sequential", "convolution"):
-            frames = self.convolution(frames, valid)
-        return self.feedforward_out(frames)
+            frames = self.convolution(frames, packing, packing=packing)
+        return self.feedforward_out(frames, packing=packing)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(settings.width)
 
     def forward(self, features: Tensor, frame_lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, T, F) and lengths (B,) → frames (B, T', D) and their lengths (B,)."""
+        """Features (B, T, F) and lengths (B,) → frames (B, T', D), zero at padding, and their lengths (B,)."""
         encoded = self.encode(features, frame_lengths)
         return encoded.frames, encoded.lengths
 
@@ -127,11 +127,11 @@ class Encoder(nn.Module):
         """The same, with the frames after each of `after_blocks`, counted from 1 and ascending."""
         if features.shape[1] == 0:  # all utterances are shorter than a window, and a convolution wants a frame
             features = functional.pad(features, (0, 0, 0, 1))
-        frames, lengths = self.subsampling(features, frame_lengths)  # (B, T', D)
-        valid = valid_frames(lengths, frames.shape[1])  # (B, T')
+        frames, packing = self.subsampling(features, frame_lengths)  # (N, D)
+        lengths = packing.lengths
         pooled = self.training and self.pooled_share > 0 and float(torch.rand(())) < self.pooled_share
         self.planner.min_stride = 2 if pooled else 1
-        plan = self.planner(lengths, frames.shape[1], self.rotary_base and self.rotary_base.frequencies())
+        plan = self.planner(lengths, packing.num_frames, self.rotary_base and self.rotary_base.frequencies())
         rotations = (
             [None] * len(self.blocks) if self.rotation is None else self.rotation()
         )  # (L, H, K, K), composed once
@@ -141,12 +141,12 @@ class Encoder(nn.Module):
             if number in skipped:
                 pass
             elif self.checkpoint_blocks and torch.is_grad_enabled():
-                frames = checkpoint(block, frames, valid, plan, rotation, use_reentrant=False)
+                frames = checkpoint(block, frames, packing, plan, rotation, use_reentrant=False)
             else:
-                frames = block(frames, valid, plan, rotation)
+                frames = block(frames, packing, plan, rotation)
             if number in after_blocks:
-                earlier.append(self.norm(frames))
-        return Encoded(self.norm(frames), lengths, tuple(earlier))
+                earlier.append(packing.unpack(self.norm(frames)))
+        return Encoded(packing.unpack(self.norm(frames)), lengths, tuple(earlier))
 
     def fold(self) -> None:
         """Freeze the combined rotation into the matrices it composes, for inference; the result stays the same."""

@@ -4,10 +4,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from audioroto.nn.packing import Packing
 from audioroto.nn.plan import AttentionPlan, Blocks, skew
 from audioroto.nn.rotation import apply_rotary
 
 EPSILON = 1e-6  # a query or key of zeros stays zero
+MOST_SCORES_TO_SPLIT = 0.8  # real ones among a batch's scores, up to which a product for each utterance is worth it
 
 
 class HybridAttention(nn.Module):
@@ -37,18 +39,20 @@ class HybridAttention(nn.Module):
         self.gains = nn.Parameter(torch.ones(2 * width)) if qk_norm else None  # flat: not a matrix to decay
         self.relative = TransformerXlTerm(width, num_heads) if transformer_xl else None
 
-    def forward(self, frames: Tensor, plan: AttentionPlan, rotation: Tensor | None = None) -> Tensor:
-        """Frames (B, T, D) → (B, T, D); `rotation` (H, K, K) turns queries and keys, and values if so built."""
-        parts = self._project(frames)
+    def forward(self, frames: Tensor, packing: Packing, plan: AttentionPlan, rotation: Tensor | None = None) -> Tensor:
+        """Frames (N, D) → (N, D); `rotation` (H, K, K) turns queries and keys, and values if so built."""
+        parts = self._project(frames, packing)
         matched, values = self._normalize_and_rotate(parts[:2], parts[2], rotation)  # queries and keys; values
-        return self.project_out(self._mix(matched, values, plan).flatten(2))  # (B, T, D)
+        return self.project_out(self._mix(matched, values, packing, plan).flatten(1))  # (N, D)
 
-    def compute_weights(self, frames: Tensor, plan: AttentionPlan, rotation: Tensor | None = None) -> Tensor:
+    def compute_weights(
+        self, frames: Tensor, packing: Packing, plan: AttentionPlan, rotation: Tensor | None = None
+    ) -> Tensor:
         """How much each head attends from each frame to each, (H, B, T, T); of a block, its frames have equal shares.
 
         For pictures: as slow as T / K forwards.
         """
-        parts = self._project(frames)
+        parts = self._project(frames, packing)
         matched, values = self._normalize_and_rotate(parts[:2], parts[2], rotation)
         num_frames, head_width = values.shape[-2:]
         # What attention makes of values that are 1 at one frame and 0 at all others is the weights of that frame.
@@ -56,31 +60,32 @@ class HybridAttention(nn.Module):
         for first in range(0, num_frames, head_width):
             places = torch.arange(first, first + head_width, device=frames.device)
             one_hot = torch.arange(num_frames, device=frames.device)[:, None] == places  # (T, K)
-            shares.append(self._mix(matched, one_hot.to(values.dtype).expand_as(values), plan))
-        return torch.cat(shares, dim=-1)[..., :num_frames].permute(2, 0, 1, 3)
+            shares.append(self._mix(matched, one_hot.to(values.dtype).expand_as(values), packing, plan))
+        return packing.unpack(torch.cat(shares, dim=-1)[..., :num_frames]).permute(2, 0, 1, 3)
 
-    def _project(self, frames: Tensor) -> Tensor:
-        """Frames (B, T, D) → queries, keys and values (3, H, B, T, K)."""
-        return self.project_in(frames).unflatten(-1, (3, self.num_heads, -1)).permute(2, 3, 0, 1, 4)
+    def _project(self, frames: Tensor, packing: Packing) -> Tensor:
+        """Frames (N, D) → queries, keys and values (3, H, B, T, K)."""
+        parts = packing.unpack(self.project_in(frames)).unflatten(-1, (3, self.num_heads, -1))  # (B, T, 3, H, K)
+        return parts.permute(2, 3, 0, 1, 4)
 
-    def _mix(self, matched: Tensor, values: Tensor, plan: AttentionPlan) -> Tensor:
-        """Queries and keys (2, H, B, T, K) and values (H, B, T, K) → (B, T, H, K): the values that each head sees."""
+    def _mix(self, matched: Tensor, values: Tensor, packing: Packing, plan: AttentionPlan) -> Tensor:
+        """Queries and keys (2, H, B, T, K) and values (H, B, T, K) → (N, H, K): the values that each head sees."""
         turned = matched if plan.rotary is None else apply_rotary(matched, *plan.rotary)
         local, everywhere = slice(plan.num_windowed), slice(plan.num_windowed, None)
-        attended = []
+        attended = []  # each (N, H', K)
         if plan.window_bias is not None:
-            attended.append(_attend_windows(turned[:, local], values[local], plan.window_bias))
+            attended.append(_pack_heads(_attend_windows(turned[:, local], values[local], plan.window_bias), packing))
         if plan.frame_bias is not None:
             queries, keys = turned[:, everywhere]
             bias = plan.frame_bias
             if self.relative is not None and plan.distances is not None:
                 queries, relative = self.relative(queries, plan.distances)
                 bias = bias + relative
-            attended.append(attend(queries, keys, values[everywhere], bias))
+            attended.append(_attend_densely(queries, keys, values[everywhere], bias, packing))
         if plan.blocks is not None:
             queries, keys = turned[0, everywhere], matched[1, everywhere]
-            attended.append(_attend_blocks(queries, keys, values[everywhere], plan.blocks))
-        return torch.cat([part.permute(1, 2, 0, 3) for part in attended], dim=2)
+            attended.append(_pack_heads(_attend_blocks(queries, keys, values[everywhere], plan.blocks), packing))
+        return torch.cat(attended, dim=1)
 
     def _normalize_and_rotate(self, matched: Tensor, values: Tensor, rotation: Tensor | None) -> tuple[Tensor, Tensor]:
         if rotation is not None and self.rotate_values:
@@ -121,18 +126,43 @@ class TransformerXlTerm(nn.Module):
         return queries + for_content, skew(by_distance)
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
     """softmax(queries · keysᵀ / √K + bias) · values for queries (H, B, T, K) and keys, values (H, B, S, K).
 
     `bias` broadcasts to (H, B, T, S). On a GPU, in inference and in float32 this is `scaled_dot_product_attention`: its
     fused kernels, or its plain products where the bias needs a gradient. In bfloat16 training on a CPU the backward of
     that kernel costs 2 to 3 times as much as the plain products written out here.
     """
-    if not (torch.is_grad_enabled() and queries.dtype == torch.bfloat16 and queries.device.type == "cpu"):
+    if not _plain_products_pay(queries):
         return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
     with torch.autocast("cpu", enabled=False):  # it would carry the softmax out in float32 and cast twice
         scores = (queries * queries.shape[-1] ** -0.5) @ keys.mT  # (H, B, T, S)
-        return (scores + bias).softmax(-1) @ values
+        return (scores if bias is None else scores + bias).softmax(-1) @ values
+
+
+def _plain_products_pay(queries: Tensor) -> bool:
+    return torch.is_grad_enabled() and queries.dtype == torch.bfloat16 and queries.device.type == "cpu"
+
+
+def _attend_densely(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, packing: Packing) -> Tensor:
+    """All frames attend to all frames of their utterance: (H, B, T, K) → (N, H, K)."""
+    lengths = packing.lengths.tolist() if _plain_products_pay(queries) else []
+    scores_shared = len(lengths) * packing.num_frames**2
+    if sum(length**2 for length in lengths) >= MOST_SCORES_TO_SPLIT * scores_shared:
+        return _pack_heads(attend(queries, keys, values, bias), packing)
+    # A product for each utterance: the scores of padding, up to half of them all, are neither made nor hidden.
+    own = zip(lengths, queries.unbind(1), keys.unbind(1), values.unbind(1), bias.unbind(1), strict=True)
+    attended = []
+    for length, q, k, v, own_bias in own:
+        # A bias with a row for all queries hides padding and does nothing else.
+        shown = own_bias[:, :length, :length] if own_bias.shape[1] > 1 else None
+        attended.append(attend(q[:, :length], k[:, :length], v[:, :length], shown))
+    return torch.cat(attended, dim=1).transpose(0, 1)
+
+
+def _pack_heads(heads: Tensor, packing: Packing) -> Tensor:
+    """Heads (H, B, T, K) → (N, H, K)."""
+    return packing.pack(heads.permute(1, 2, 0, 3))
 
 
 def _turn(heads: Tensor, matrices: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from audioroto.nn.packing import Packing
+
 
 class Branch(nn.Module):
     """A residual branch: `frames + scale · dropout(layer(norm(frames)))`.
@@ -22,11 +24,15 @@ class Branch(nn.Module):
         self.dropout = dropout
         self.strength = 1.0  # share of the dropout in force; training lets it grow
 
-    def forward(self, frames: Tensor, *context: object) -> Tensor:
-        """Frames (B, T, D) → (B, T, D); `context` is handed to the layer after the normalised frames."""
+    def forward(self, frames: Tensor, *context: object, packing: Packing | None = None) -> Tensor:
+        """Frames (B, T, D), or (N, D) of a `packing`, to as many; `context` is handed on to the layer."""
+        outputs = self.layer(self.norm(frames), *context)
         scale: Tensor = self.scale
         rate = self.dropout * self.strength
         if self.training and rate > 0:
-            keep = torch.rand(frames.shape[0], 1, frames.shape[2], device=frames.device) >= rate  # (B, 1, D)
-            scale = scale * keep / (1 - rate)
-        return torch.addcmul(frames, self.layer(self.norm(frames), *context), scale)
+            batch_size = len(frames) if packing is None else len(packing.lengths)
+            keep = torch.rand(batch_size, len(scale), device=frames.device) >= rate  # (B, D)
+            keep = keep.to(outputs.dtype)
+            outputs = outputs * (keep.unsqueeze(1) if packing is None else packing.spread(keep))
+            scale = scale / (1 - rate)
+        return torch.addcmul(frames, outputs, scale)

@@ -5,7 +5,7 @@ from torch.nn import functional
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with SiLU between: frames (B, T, D) → (B, T, D)."""
+    """Two linear layers with SiLU between: frames (…, D) → (…, D)."""
 
     def __init__(self, width: int, hidden_width: int) -> None:
         super().__init__()
@@ -13,4 +13,4 @@ class FeedForward(nn.Module):
         self.contract = nn.Linear(hidden_width, width)
 
     def forward(self, frames: Tensor) -> Tensor:
-        return self.contract(functional.silu(self.expand(frames)))  # (B, T, D)
+        return self.contract(functional.silu(self.expand(frames)))  # (…, D)

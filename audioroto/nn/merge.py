@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from audioroto.nn.convolution import DepthwiseConvolution
+from audioroto.nn.packing import Packing
 from audioroto.nn.plan import AttentionPlan
 
 
@@ -21,8 +22,8 @@ class Merge(nn.Module):
         self.depthwise = DepthwiseConvolution(2 * width, kernel_size)
         self.project_out = nn.Linear(2 * width, width)
 
-    def forward(self, frames: Tensor, valid: Tensor, plan: AttentionPlan, rotation: Tensor | None = None) -> Tensor:
-        """Frames (B, T, D) → (B, T, D); `valid` (B, T) keeps padding out of the convolutions."""
-        branches = (self.attention(frames, plan, rotation), self.convolution(frames, valid))
-        joined = torch.cat(branches, dim=-1) * valid.unsqueeze(-1)  # (B, T, 2D)
-        return self.project_out(joined + self.depthwise(joined))  # (B, T, D)
+    def forward(self, frames: Tensor, packing: Packing, plan: AttentionPlan, rotation: Tensor | None = None) -> Tensor:
+        """Frames (N, D) → (N, D); `packing` keeps utterances apart."""
+        branches = (self.attention(frames, packing, plan, rotation), self.convolution(frames, packing))
+        joined = torch.cat(branches, dim=-1)  # (N, 2D)
+        return self.project_out(joined + self.depthwise(joined, packing))  # (N, D)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from audioroto.nn.attention import HybridAttention, attend
+from audioroto.nn.packing import Packing
 from audioroto.nn.plan import AttentionPlanner
 from audioroto.nn.rotation import apply_rotary, random_rotation, rotary_angles_at, rotary_frequencies
 
@@ -32,8 +33,14 @@ def make_attention(seed: int = 0, **chosen: bool) -> HybridAttention:
 
 
 def run(attention, planner, frames, lengths=None, frequencies=FREQUENCIES, rotation=None):
-    lengths = torch.full((len(frames),), frames.shape[1]) if lengths is None else torch.tensor(lengths)
-    return attention(frames, planner(lengths, frames.shape[1], frequencies), rotation)
+    lengths = [frames.shape[1]] * len(frames) if lengths is None else lengths
+    return apply(attention, frames, planner(torch.tensor(lengths), frames.shape[1], frequencies), lengths, rotation)
+
+
+def apply(attention, frames, plan, lengths, rotation=None):
+    """Padded frames (B, T, D) in and out."""
+    packing = Packing(torch.tensor(lengths), frames.shape[1])
+    return packing.unpack(attention(packing.pack(frames), packing, plan, rotation))
 
 
 def attend_naively(attention, planner, frames, frequencies=FREQUENCIES, rotation=None):
@@ -130,11 +137,11 @@ def test_windows_equal_a_band_over_all_frames(window_frames, causal, monkeypatch
         monkeypatch.setattr(AttentionPlanner, "DENSE_WINDOWS", 0)
         plan = planner(torch.tensor(lengths), num_frames, FREQUENCIES)
         assert plan.frame_bias is None
-        by_windows = attention(frames, plan)
+        by_windows = apply(attention, frames, plan, lengths)
         monkeypatch.setattr(AttentionPlanner, "DENSE_WINDOWS", 10**6)
         plan = planner(torch.tensor(lengths), num_frames, FREQUENCIES)
         assert plan.window_bias is None
-        by_band = attention(frames, plan)
+        by_band = apply(attention, frames, plan, lengths)
         for index, length in enumerate(lengths):
             torch.testing.assert_close(by_windows[index, :length], by_band[index, :length], rtol=0, atol=1e-5)
 
@@ -184,10 +191,10 @@ def test_all_heads_local_or_none_switches_the_other_branch_off_exactly(num_frame
     assert plans[HEADS].blocks is None
     changed = frames.clone()
     changed[0, 9] += 1
-    differs = {
-        local_heads: (attention(frames, plan) != attention(changed, plan)).any(-1)[0].nonzero().flatten().tolist()
-        for local_heads, plan in plans.items()
-    }
+    differs = {}
+    for local_heads, plan in plans.items():
+        before, after = (apply(attention, inputs, plan, [num_frames]) for inputs in (frames, changed))
+        differs[local_heads] = (before != after).any(-1)[0].nonzero().flatten().tolist()
     assert differs[0] == list(range(num_frames))
     assert differs[HEADS] == [query for query in range(num_frames) if abs(query - 9) <= 4]
 
@@ -199,7 +206,7 @@ def test_as_many_keys_as_frames_equal_dense(num_frames, local_heads):
     lengths = [num_frames, num_frames]
     few = make_planner(local_heads=local_heads, global_keys=20)(torch.tensor(lengths), num_frames + 5, FREQUENCIES)
     many = make_planner(local_heads=local_heads, global_keys=99)(torch.tensor(lengths), num_frames + 5, FREQUENCIES)
-    outputs, dense = attention(frames, few), attention(frames, many)
+    outputs, dense = (apply(attention, frames, plan, lengths) for plan in (few, many))
     torch.testing.assert_close(outputs[:, :num_frames], dense[:, :num_frames], rtol=0, atol=1e-5)
 
 
@@ -288,12 +295,31 @@ def test_values_under_the_weights_are_what_the_layer_gives(chosen):
     frames = torch.randn(2, 45, WIDTH)
     plan = planner(torch.tensor([45, 45]), 45, FREQUENCIES)
     with torch.no_grad():
-        weights = attention.compute_weights(frames, plan)  # (H, B, T, T)
+        packing = Packing(torch.tensor([45, 45]), 45)
+        weights = attention.compute_weights(packing.pack(frames), packing, plan)  # (H, B, T, T)
         values = attention.project_in(frames)[..., 2 * WIDTH :].unflatten(-1, (HEADS, -1))  # (B, T, H, K)
         joined = torch.einsum("hbts,bshk->bthk", weights, values).flatten(2)
-        torch.testing.assert_close(attention.project_out(joined), attention(frames, plan), atol=1e-5, rtol=1e-5)
+        outputs = packing.unpack(attention(packing.pack(frames), packing, plan))
+        torch.testing.assert_close(attention.project_out(joined), outputs, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(weights.sum(-1), torch.ones(HEADS, 2, 45))
 
 
 def test_optimizer_decays_no_gain():
     assert make_attention(qk_norm=True).gains.ndim == 1
+
+
+@pytest.mark.parametrize("chosen", [{}, {"bias": "dynamic"}, {"local_heads": 2, "window_frames": 3}, {"causal": True}])
+def test_a_product_for_each_utterance_gives_what_one_for_all_gives(chosen, monkeypatch):
+    attention, planner = make_attention(qk_norm=True), make_planner(**chosen)
+    frames, found = torch.randn(3, 40, WIDTH), []
+    for most in (0.0, 2.0):
+        monkeypatch.setattr("audioroto.nn.attention.MOST_SCORES_TO_SPLIT", most)
+        with torch.autocast("cpu", torch.bfloat16):
+            outputs = run(attention, planner, frames, [40, 0, 11])
+        outputs.float().square().sum().backward()
+        parameters = [*attention.parameters(), *planner.parameters()]
+        found.append([outputs.float(), *(parameter.grad for parameter in parameters)])
+        for parameter in parameters:
+            parameter.grad = None
+    for together, apart in zip(*found, strict=True):
+        assert (together - apart).norm() <= 0.02 * together.norm() + 1e-5

@@ -2,6 +2,7 @@ import torch
 from torch import nn
 
 from audioroto.nn.branch import Branch
+from audioroto.nn.packing import Packing
 
 
 def test_evaluation_is_the_plain_residual():
@@ -28,3 +29,14 @@ def test_strength_zero_is_no_dropout():
     branch.strength = 0.0
     frames = torch.randn(2, 3, 32)
     torch.testing.assert_close(branch(frames), branch.eval()(frames))
+
+
+def test_packed_frames_are_dropped_as_padded_ones():
+    torch.manual_seed(0)
+    branch, packing = Branch(nn.Linear(16, 16), 16, dropout=0.5).train(), Packing(torch.tensor([4, 0, 7]), 9)
+    frames = torch.randn(3, 9, 16)
+    torch.manual_seed(1)
+    padded = branch(frames)
+    torch.manual_seed(1)
+    packed = branch(packing.pack(frames), packing=packing)
+    torch.testing.assert_close(packed, packing.pack(padded))
