@@ -1,19 +1,15 @@
 """Free audio to text."""
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
-
-import numpy as np
 
 from audioroto.errors import AudioError
-from audioroto.infer.recognizer import Recognizer, load_model
+from audioroto.infer.recognizer import Audio, Recognizer, load_model
 from audioroto.infer.transcript import Transcript
 
 
 def transcribe(
-    audio: str | os.PathLike[str] | bytes | BinaryIO | np.ndarray,
+    audio: Audio,
     *,
     model: str | Path | Recognizer,
     rate: int | None = None,

@@ -1,7 +1,7 @@
 """What a recording says, and when."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,17 +20,52 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Transcript:
-    """The text of one recording of `seconds`, the search's score of it, and its words with their times.
+class Segment:
+    """A stretch of speech: its text, where it lies in the recording, its words and the search's score of it.
 
-    `gated`: the recording is too quiet to hold speech, so that nothing was searched for in it.
+    The score is that of all that was found there, with what a neighbour that overlaps it took over.
     """
 
     text: str
-    seconds: float
+    start_seconds: float
+    end_seconds: float
+    words: tuple[Word, ...]
     score: float
-    words: tuple[Word, ...] = ()
+
+    def shift(self, seconds: float) -> "Segment":
+        """The segment as of a recording that begins `seconds` before."""
+        words = [
+            replace(word, start_seconds=word.start_seconds + seconds, end_seconds=word.end_seconds + seconds)
+            for word in self.words
+        ]
+        return Segment(self.text, self.start_seconds + seconds, self.end_seconds + seconds, tuple(words), self.score)
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What a recording of `seconds` says, stretch by stretch.
+
+    `gated`: the recording is too quiet or too steady to hold speech, so that nothing was searched for in it.
+    """
+
+    segments: tuple[Segment, ...]
+    seconds: float
     gated: bool = False
+
+    @property
+    def text(self) -> str:
+        """All that is said, on one line."""
+        return " ".join(segment.text for segment in self.segments if segment.text)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of all segments."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    @property
+    def score(self) -> float:
+        """The search's scores of all segments together."""
+        return sum(segment.score for segment in self.segments)
 
 
 def make_words(hypothesis: Hypothesis, pieces: Sequence[str], frame_seconds: float, seconds: float) -> tuple[Word, ...]:

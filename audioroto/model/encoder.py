@@ -111,8 +111,9 @@ class Encoder(nn.Module):
             features = functional.pad(features, (0, 0, 0, 1))
         frames, lengths = self.subsampling(features, frame_lengths)  # (B, T', D)
         valid = valid_frames(lengths, frames.shape[1])  # (B, T')
-        pooled = self.training and self.pooled_share > 0 and float(torch.rand(())) < self.pooled_share
-        self.planner.min_stride = 2 if pooled else 1
+        if self.training:  # and only then: several threads may listen with one encoder
+            pooled = self.pooled_share > 0 and float(torch.rand(())) < self.pooled_share
+            self.planner.min_stride = 2 if pooled else 1
         plan = self.planner(lengths, frames.shape[1], self.rotary_base and self.rotary_base.frequencies())
         rotations = (
             [None] * len(self.blocks) if self.rotation is None else self.rotation()
