@@ -43,7 +43,7 @@ def iter_segments(
 
     A recording of up to `max_seconds` is one segment, whole, if there is any speech in it. A longer one is cut in
     pauses, after 8 to 20 s where it has any there. Speech without a pause for `max_seconds` is cut where it is
-    quietest, and the pieces overlap by 4 s. With `gate_decibels` at −200 what has no speech in it counts as speech, too.
+    quietest, and the pieces overlap by 4 s. With `gate_decibels` at −200 what has no speech in it counts as speech.
     No more than `max_seconds` and a block are held at a time, and how the audio is divided into blocks changes nothing.
     """
     frame_samples = round(FRAME_SECONDS * rate)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from audioroto.infer.transcript import Segment, Word
 
-SAME_WORD_SECONDS = 0.25  # two windows hear a word within a few frames of one another
+SAME_WORD_SECONDS = 0.3  # two windows hear a word within a few frames of one another
 
 
 def join_all(segments: Iterable[tuple[Segment, bool]]) -> Iterator[Segment]:
@@ -47,19 +47,19 @@ def join_segments(left: Segment, right: Segment) -> tuple[Segment, Segment]:
 
 
 def _find_longest_run(left: Sequence[Word], right: Sequence[Word], begin: float, end: float) -> list[tuple[int, int]]:
-    """Places (left, right) of the longest run of words in the overlap that are the same; empty where there are none."""
+    """Places (left, right) of the longest run of words in the overlap that are the same; empty where there are none.
+
+    A pair counts the less the farther apart it is, so that a word said again and again is not taken for the next one.
+    """
     runs: dict[tuple[int, int], list[tuple[int, int]]] = {}  # by their last place
+    agreement: dict[tuple[int, int], float] = {}
     for i, word in enumerate(left):
         for j, other in enumerate(right):
-            if begin <= _centre(other) <= end and _is_same(word, other):
+            apart = abs(_centre(word) - _centre(other))
+            if word.text == other.text and apart <= SAME_WORD_SECONDS and begin <= _centre(other) <= end:
                 runs[i, j] = [*runs.get((i - 1, j - 1), []), (i, j)]
-    middle = (begin + end) / 2
-    nearness = {place: -abs(_centre(left[place[0]]) - middle) for place in runs}
-    return max(runs.values(), key=lambda run: (len(run), max(map(nearness.__getitem__, run))), default=[])
-
-
-def _is_same(word: Word, other: Word) -> bool:
-    return word.text == other.text and abs(_centre(word) - _centre(other)) <= SAME_WORD_SECONDS
+                agreement[i, j] = agreement.get((i - 1, j - 1), 0.0) + SAME_WORD_SECONDS - apart
+    return runs[max(agreement, key=agreement.__getitem__)] if runs else []
 
 
 def _find_gap(words: Sequence[Word], begin: float, end: float) -> float:

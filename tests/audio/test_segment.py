@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,12 +10,12 @@ from audioroto.audio.segment import MAX_SECONDS, compute_levels, find_speech, it
 from audioroto.corpus.datadir import read_datadir
 from audioroto.corpus.prepare.librispeech import prepare_librispeech
 
-RATE = 8000
-FRAME = 200  # samples of 25 ms
+RATE = 2000
+FRAME = 50  # samples of 25 ms
 
 
 def make_bursts(spans, seconds, seed=0, noise_decibels=-50.0):
-    """Noise whose loudness rises and falls as that of syllables, at `spans` (start, end) in seconds; soft noise below."""
+    """Noise as loud as syllables by turns, at `spans` (start, end) in seconds; soft noise everywhere."""
     generator = np.random.default_rng(seed)
     samples = 10 ** (noise_decibels / 20) * generator.standard_normal(round(seconds * RATE))
     for start, end in spans:
@@ -38,7 +40,7 @@ def recordings(draw):
     return make_bursts(spans, time, draw(st.integers(0, 9))), spans
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(recordings(), st.floats(0.05, 90.0))
 def test_all_speech_is_in_segments_and_they_are_cut_in_pauses(recording, block_seconds):
     samples, spans = recording
@@ -51,16 +53,18 @@ def test_all_speech_is_in_segments_and_they_are_cut_in_pauses(recording, block_s
         assert len(segment.samples) <= MAX_SECONDS * RATE
     for start, end in spans:
         assert covered[round(start * RATE) : round(end * RATE)].all()
-    for left, right in zip(segments, segments[1:], strict=False):
+    for left, right in itertools.pairwise(segments):
         end = left.start_seconds + len(left.samples) / RATE
         in_speech = any(
             start + 0.05 < place < stop - 0.05 for start, stop in spans for place in (end, right.start_seconds)
         )
-        assert left.is_cut == (right.start_seconds < end)
+        assert left.is_cut == (right.start_seconds < end - 1e-6)
         assert left.is_cut or not in_speech
         if left.is_cut:
             assert end - right.start_seconds == pytest.approx(4.0)
-            assert not any(left.start_seconds < pause < left.start_seconds + MAX_SECONDS for pause in pauses_of(spans))
+            assert not any(
+                left.start_seconds + 0.5 < pause < left.start_seconds + MAX_SECONDS for pause in pauses_of(spans)
+            )
     assert covered.max(initial=0) <= 2
     blocks = np.array_split(samples, max(1, round(len(samples) / RATE / block_seconds)))
     assert as_rows(iter_segments(blocks, RATE)) == as_rows(segments)
@@ -68,7 +72,7 @@ def test_all_speech_is_in_segments_and_they_are_cut_in_pauses(recording, block_s
 
 def pauses_of(spans):
     """Middles of the pauses that are surely seen as such."""
-    pairs = zip(spans, spans[1:], strict=False)
+    pairs = itertools.pairwise(spans)
     return [(left[1] + right[0]) / 2 for left, right in pairs if right[0] - left[1] > 0.5]
 
 
