@@ -31,6 +31,15 @@ class Encoding:
     padded_log_probs: Tensor
     lengths: Tensor
 
+    def split(self, spans: Sequence[tuple[int, int]]) -> "Encoding":
+        """Spans of its only utterance, (first frame, the one after the last), as the utterances of a batch."""
+        lengths = torch.tensor([last - first for first, last in spans], device=self.lengths.device)
+        frames, padded_log_probs = (
+            torch.nn.utils.rnn.pad_sequence([rows[0, first:last] for first, last in spans], batch_first=True)
+            for rows in (self.frames, self.padded_log_probs)
+        )
+        return Encoding([self.log_probs[0][first:last] for first, last in spans], frames, padded_log_probs, lengths)
+
 
 class TorchEngine:
     """A model file ready to listen: float32, so that an utterance gives the same text in any batch."""

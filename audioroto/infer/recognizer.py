@@ -1,17 +1,21 @@
 """A model that turns samples into text."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 
-from audioroto.audio.load import load_audio
 from audioroto.audio.resample import resample
+from audioroto.audio.segment import AudioSegment, compute_levels, iter_segments
+from audioroto.audio.source import AudioSource
+from audioroto.audio.stream import iter_blocks
 from audioroto.config import Search
 from audioroto.errors import AudioError, UserError
+from audioroto.infer.seam import join_all
 from audioroto.infer.segment import Segment, Word
+from audioroto.infer.stretches import Progress, WholeEncoding, iter_batches
 from audioroto.infer.transcript import Transcript, make_words
 from audioroto.search.ctc_align import align_hypothesis
 from audioroto.search.ctc_beam import ctc_beam
@@ -20,10 +24,12 @@ from audioroto.search.hypothesis import Hypothesis
 from audioroto.search.word_model import WordModel
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from audioroto.infer.engine import Encoding
     from audioroto.model.decoder import Decoder
 
-GATE_WINDOW_SECONDS = 0.025
+Audio: TypeAlias = "AudioSource | np.ndarray | Tensor"
 
 
 class Recognizer:
@@ -41,22 +47,35 @@ class Recognizer:
 
     def transcribe(
         self,
-        audio: str | os.PathLike[str] | bytes | BinaryIO | np.ndarray,
+        audio: Audio,
         rate: int | None = None,
         mode: str = "ctc_greedy",
         *,
         batch_seconds: float = 60.0,
         whole: bool = False,
     ) -> Transcript:
-        """The text of one recording: a file's path, its bytes, or samples in [−1, 1] with their `rate` in hertz.
+        """What a recording of any length says: a file's path, its bytes, an open file, or samples with their `rate`.
 
-        Samples are (S,) or (S, channels). Raises AudioError that names what cannot be read.
+        Samples are a NumPy array or a tensor of floats in [−1, 1], (S,) or (S, channels). Segments of speech are
+        computed `batch_seconds` at a time, which changes nothing but speed and memory. `whole` encodes the recording in
+        one piece: everything is heard in all of its context, and memory grows with the length. Several threads may call
+        this at once. Raises AudioError that names what cannot be read, UserError for an unknown mode.
         """
-        if isinstance(audio, np.ndarray):
-            samples = _as_mono(audio, rate, self.sample_rate)
-        else:
-            samples, _ = load_audio(audio, self.sample_rate)
-        return self.recognize([samples], mode)[0]
+        progress = Progress()
+        segments = tuple(self._iter_segments(audio, rate, mode, batch_seconds, whole, progress))
+        return Transcript(segments, progress.num_samples / self.sample_rate, gated=not progress.num_stretches)
+
+    def iter_transcribe(
+        self,
+        audio: Audio,
+        rate: int | None = None,
+        mode: str = "ctc_greedy",
+        *,
+        batch_seconds: float = 60.0,
+        whole: bool = False,
+    ) -> Iterator[Segment]:
+        """The segments that `transcribe` puts together, in time order, each as soon as it is found."""
+        return self._iter_segments(audio, rate, mode, batch_seconds, whole, Progress())
 
     def recognize(self, waveforms: Sequence[np.ndarray], mode: str = "ctc_greedy") -> list[Transcript]:
         """The text of each waveform (S,), float32 at `sample_rate`, computed as one batch."""
@@ -78,8 +97,7 @@ class Recognizer:
 
     def is_too_quiet(self, waveform: np.ndarray) -> bool:
         """Whether nothing in the waveform (S,) is as loud as `search.gate_decibels`; then it says nothing."""
-        window_samples = round(GATE_WINDOW_SECONDS * self.sample_rate)
-        return _loudest_decibels(waveform, window_samples) < self.settings.gate_decibels
+        return not len(waveform) or compute_levels(waveform, self.sample_rate).max() < self.settings.gate_decibels
 
     def find_candidates(self, log_probs: Sequence[np.ndarray], num_best: int) -> list[list[Hypothesis]]:
         """The `num_best` texts that ctc_beam finds for each utterance's log-probabilities (T, V), best first."""
@@ -100,6 +118,39 @@ class Recognizer:
         """The words of a hypothesis, with times and confidences, from the log-probabilities (T, V) of `seconds`."""
         aligned = align_hypothesis(hypothesis, log_probs)
         return make_words(aligned, self.tokenizer.pieces, self.engine.frame_seconds, seconds)
+
+    def _iter_segments(
+        self, audio: Audio, rate: int | None, mode: str, batch_seconds: float, whole: bool, progress: Progress
+    ) -> Iterator[Segment]:
+        find_mode(mode)
+        blocks = progress.count(_iter_mono(audio, rate, self.sample_rate))
+        encode: Callable[[Sequence[AudioSegment]], Encoding] = self._encode_stretches
+        if whole:
+            samples = np.concatenate(list(blocks))
+            blocks, encode = iter([samples]), WholeEncoding(self.engine, samples)
+        stretches = iter_segments(blocks, self.sample_rate, gate_decibels=self.settings.gate_decibels)
+        for segment in join_all(self._iter_heard(stretches, encode, mode, batch_seconds, progress)):
+            if segment.text:
+                yield segment
+
+    def _iter_heard(
+        self,
+        stretches: Iterable[AudioSegment],
+        encode: "Callable[[Sequence[AudioSegment]], Encoding]",
+        mode: str,
+        batch_seconds: float,
+        progress: Progress,
+    ) -> Iterator[tuple[Segment, bool]]:
+        """Each stretch of speech as a segment, and whether the next one overlaps it."""
+        for batch in iter_batches(stretches, batch_seconds * self.sample_rate):
+            progress.num_stretches += len(batch)
+            transcripts = self.search([stretch.samples for stretch in batch], encode(batch), mode)
+            for stretch, transcript in zip(batch, transcripts, strict=True):
+                for segment in transcript.segments:
+                    yield segment.shift(stretch.start_seconds), stretch.is_cut
+
+    def _encode_stretches(self, stretches: Sequence[AudioSegment]) -> "Encoding":
+        return self.engine.encode([stretch.samples for stretch in stretches])
 
     def _make_transcript(self, waveform: np.ndarray, hypothesis: Hypothesis, log_probs: np.ndarray) -> Transcript:
         seconds = len(waveform) / self.sample_rate
@@ -207,18 +258,25 @@ def load_model(
     return Recognizer(engine, search, words)
 
 
-def _loudest_decibels(samples: np.ndarray, window_samples: int) -> float:
-    """Level of the loudest window in decibels of full scale, at least −200."""
-    windows = np.zeros(-(-max(1, len(samples)) // window_samples) * window_samples)
-    windows[: len(samples)] = samples
-    power = float(np.square(windows).reshape(-1, window_samples).mean(axis=1).max())
-    return 10 * float(np.log10(max(power, 1e-20)))
+def _is_source(audio: Audio) -> TypeGuard[AudioSource]:
+    return isinstance(audio, str | os.PathLike | bytes) or hasattr(audio, "read")
 
 
-def _as_mono(samples: np.ndarray, rate: int | None, to_rate: int) -> np.ndarray:
+def _iter_mono(audio: Audio, rate: int | None, to_rate: int) -> Iterator[np.ndarray]:
+    if _is_source(audio):
+        yield from iter_blocks(audio, to_rate)
+    else:
+        yield _as_mono(audio, rate, to_rate)
+
+
+def _as_mono(audio: Any, rate: int | None, to_rate: int) -> np.ndarray:
     if rate is None:
         raise AudioError("samples without their rate; call transcribe(samples, rate=16000) with the true rate in hertz")
-    if samples.ndim not in (1, 2) or samples.size == 0:
+    try:
+        samples = np.asarray(audio if isinstance(audio, np.ndarray) else audio.detach().cpu())
+    except (AttributeError, TypeError) as error:  # a tensor may be of a type that NumPy lacks
+        raise AudioError(f"{type(audio).__name__} is no audio ({error}); give a path, bytes, or floats") from None
+    if samples.ndim not in (1, 2) or samples.size == 0 or (samples.ndim == 2 and samples.shape[1] > samples.shape[0]):
         raise AudioError(f"samples of shape {samples.shape}; give (S,) or (S, channels) with S > 0")
     if not np.issubdtype(samples.dtype, np.floating):
         raise AudioError(f"samples are {samples.dtype}; give floats in [−1, 1], for 16-bit integers samples / 32768")

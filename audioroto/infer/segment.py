@@ -1,6 +1,6 @@
 """Words, and the stretches of speech that they make."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,21 @@ class Word:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of speech: its text, where it lies in the recording, its words, and the search's score of it."""
+    """A stretch of speech: its text, where it lies in the recording, its words and the search's score of it.
+
+    The score is that of all that was found there, with what a neighbour that overlaps it took over.
+    """
 
     text: str
     start_seconds: float
     end_seconds: float
     words: tuple[Word, ...]
     score: float
+
+    def shift(self, seconds: float) -> "Segment":
+        """The segment as of a recording that begins `seconds` before."""
+        words = [
+            replace(word, start_seconds=word.start_seconds + seconds, end_seconds=word.end_seconds + seconds)
+            for word in self.words
+        ]
+        return Segment(self.text, self.start_seconds + seconds, self.end_seconds + seconds, tuple(words), self.score)

@@ -1,25 +1,23 @@
 """Free audio to text."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from audioroto.errors import AudioError
 from audioroto.infer.inputs import AudioInput, estimate_seconds
-from audioroto.infer.recognizer import Recognizer, load_model
+from audioroto.infer.recognizer import Audio, Recognizer, load_model
 from audioroto.infer.transcript import Transcript
 
 Hear = Callable[[str | BinaryIO], Transcript]  # a file's path, or an open file, to what it says
 
 
 def transcribe(
-    audio: str | os.PathLike[str] | bytes | BinaryIO | np.ndarray,
+    audio: Audio,
     *,
     model: str | Path | Recognizer,
     rate: int | None = None,

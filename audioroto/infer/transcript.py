@@ -15,7 +15,7 @@ from audioroto.text.tokenizer import END_ID, WORD_START
 class Transcript:
     """What a recording of `seconds` says, segment by segment.
 
-    `gated`: the recording is too quiet to hold speech, so that nothing was searched for in it.
+    `gated`: the recording is too quiet or too steady to hold speech, so that nothing was searched for in it.
     """
 
     segments: tuple[Segment, ...]

@@ -129,8 +129,9 @@ class Encoder(nn.Module):
             features = functional.pad(features, (0, 0, 0, 1))
         frames, packing = self.subsampling(features, frame_lengths)  # (N, D)
         lengths = packing.lengths
-        pooled = self.training and self.pooled_share > 0 and float(torch.rand(())) < self.pooled_share
-        self.planner.min_stride = 2 if pooled else 1
+        if self.training:  # and only then: several threads may listen with one encoder
+            pooled = self.pooled_share > 0 and float(torch.rand(())) < self.pooled_share
+            self.planner.min_stride = 2 if pooled else 1
         plan = self.planner(lengths, packing.num_frames, self.rotary_base and self.rotary_base.frequencies())
         rotations = (
             [None] * len(self.blocks) if self.rotation is None else self.rotation()

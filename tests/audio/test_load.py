@@ -14,7 +14,7 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audioroto.audio import load
+from audioroto.audio import decode
 from audioroto.audio.load import AUDIO_SUFFIXES, audio_seconds, load_audio
 from audioroto.errors import AudioError
 
@@ -229,7 +229,7 @@ def test_samples_that_are_not_finite_are_refused(tmp_path, value, num_channels):
 @pytest.mark.parametrize("with_ffmpeg", [False, pytest.param(True, marks=needs_ffmpeg)])
 def test_what_is_not_audio_is_refused(tmp_path, monkeypatch, content, with_ffmpeg):
     if not with_ffmpeg:
-        monkeypatch.setattr(load.shutil, "which", lambda _program: None)
+        monkeypatch.setattr(decode.shutil, "which", lambda _program: None)
     path = tmp_path / "a.wav"
     path.write_bytes(content)
     for source, name in ((path, str(path)), (io.BytesIO(content), "<stream>")):
@@ -268,7 +268,7 @@ def test_a_rate_that_would_fill_the_memory_is_refused(tmp_path):
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(suffix=st.sampled_from([".wav", ".flac", ".ogg", ".opus"]), seed=st.integers(0, 2**32 - 1))
 def test_damaged_files_give_samples_or_one_clear_error(whole, monkeypatch, suffix, seed):
-    monkeypatch.setattr(load.shutil, "which", lambda _program: None)
+    monkeypatch.setattr(decode.shutil, "which", lambda _program: None)
     random = np.random.default_rng(seed)
     content = np.frombuffer(whole[suffix][0].read_bytes()[:60_000], np.uint8).copy()
     places = random.integers(0, random.choice([100, len(content)]), random.integers(1, 20))
@@ -316,7 +316,7 @@ def test_a_truncated_container_is_used_with_a_warning(tmp_path, caplog):
 
 
 def test_without_ffmpeg_the_error_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr(load.shutil, "which", lambda _program: None)
+    monkeypatch.setattr(decode.shutil, "which", lambda _program: None)
     path = tmp_path / "a.m4a"
     path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(3000))
     with pytest.raises(AudioError, match=r"a\.m4a: .*install ffmpeg"):
@@ -328,7 +328,7 @@ def test_an_ffmpeg_that_hangs_is_stopped(tmp_path, monkeypatch):
     program.write_text("#!/bin/sh\nwhile :; do :; done\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(load, "FFMPEG_TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(decode, "FFMPEG_TIMEOUT_SECONDS", 0.3)
     path = tmp_path / "a.m4a"
     path.write_bytes(bytes(3000))
     started = time.monotonic()

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audioroto.infer.transcript import make_words
+from audioroto.infer.segment import Segment, Word
+from audioroto.infer.transcript import Transcript, make_words
 from audioroto.search.hypothesis import Hypothesis
 from audioroto.text.tokenizer import train_tokenizer
 
@@ -33,3 +34,17 @@ def test_a_word_lies_where_its_pieces_do_without_the_mark_before_it():
     assert (first.start_seconds, first.end_seconds) == pytest.approx((0.20, 0.32))
     assert (second.start_seconds, second.end_seconds) == pytest.approx((0.40, 0.42))
     assert (first.confidence, second.confidence) == pytest.approx((0.6, 0.7))
+
+
+def test_a_transcript_is_its_segments():
+    words = tuple(Word(text, place, place + 0.5, 0.9) for place, text in enumerate("ABC"))
+    segments = (
+        Segment("A B", 0.0, 2.0, words[:2], -1.0),
+        Segment("", 2.0, 2.5, (), -0.5),
+        Segment("C", 2.5, 3.0, words[2:], -2.0),
+    )
+    transcript = Transcript(segments, seconds=4.0)
+    assert (transcript.text, transcript.words, transcript.score) == ("A B C", words, -3.5)
+    moved = segments[2].shift(10.0)
+    assert (moved.start_seconds, moved.end_seconds, moved.words[0].start_seconds) == (12.5, 13.0, 12.0)
+    assert Transcript((), 1.0).text == ""
