@@ -27,23 +27,25 @@ def train(
         bool, typer.Option("--dry-run", help="Try the largest batch and one update, keep nothing, and stop.")
     ] = False,
 ) -> None:
-    """Train a model; Ctrl-C saves, and the same command goes on from there."""
+    """Train a model; Ctrl-C saves, and the same command goes on from there. Under torchrun, in several processes."""
     from rich.console import Console
 
+    from audioroto.train.distributed import join_processes
     from audioroto.train.trainer import train as run
 
-    settings = load_config(config or [], overrides or [])
-    run(
-        settings,
-        train_dir,
-        valid_dir,
-        tokenizer,
-        exp_dir,
-        device=device,
-        init_from=init_from,
-        restart=restart,
-        dry_run=dry_run,
-        console=Console(stderr=True),
-    )
-    if not dry_run:
+    with join_processes() as processes:
+        run(
+            load_config(config or [], overrides or []),
+            train_dir,
+            valid_dir,
+            tokenizer,
+            exp_dir,
+            device=device,
+            init_from=init_from,
+            restart=restart,
+            dry_run=dry_run,
+            processes=processes,
+            console=Console(stderr=True, quiet=not processes.first),
+        )
+    if processes.first and not dry_run:
         print(f"checkpoints in {exp_dir / 'checkpoints'}, curves in {exp_dir / 'curves.png'}")

@@ -6,26 +6,28 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain, tee
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from audioroto.config import Config, save_config
-from audioroto.corpus.batches import iter_batches, plan_epoch
+from audioroto.corpus.batches import BatchPlan, iter_updates
 from audioroto.corpus.datadir import read_datadir, summarize
-from audioroto.corpus.loader import Batch, SpeechDataset, load_batches
+from audioroto.corpus.loader import Batch, SpeechDataset, load_updates
 from audioroto.errors import UserError
-from audioroto.model.asr import Losses, build_model, count_parameters
+from audioroto.model.asr import build_model, count_parameters
 from audioroto.model.checkpoint import Checkpoint, describe_environment, save_checkpoint
 from audioroto.model.device import choose_device, choose_precision
 from audioroto.train.base_control import follow_loss
-from audioroto.train.diagnose import explain_out_of_memory, load_worst_batch, save_bad_batch
+from audioroto.train.diagnose import explain_out_of_memory, load_worst_batch, plan_updates, save_bad_batch
+from audioroto.train.distributed import ALONE, Processes
 from audioroto.train.experiment import Experiment, make_progress_bar
 from audioroto.train.initialize import choose_tokenizer, load_origin
 from audioroto.train.interrupt import note_stop_signals
 from audioroto.train.metrics import MetricsLog, draw_curves, read_metrics
-from audioroto.train.optimizer import learning_rate, make_optimizer
+from audioroto.train.optimizer import make_optimizer
 from audioroto.train.selection import (
     describe_shared_speakers,
     fingerprint,
@@ -35,6 +37,7 @@ from audioroto.train.selection import (
 )
 from audioroto.train.state import Progress, load_state, save_state
 from audioroto.train.statistics import measure_statistics
+from audioroto.train.update import Updater
 from audioroto.train.validate import Validation, open_validation_set
 
 MOST_BAD_UPDATES = 10
@@ -53,18 +56,20 @@ def train(
     init_from: str | Path | None = None,
     restart: bool = False,
     dry_run: bool = False,
+    processes: Processes = ALONE,
     console: Console,
 ) -> None:
     """Train a model on `train_dir`, choosing checkpoints by WER on `valid_dir`; goes on where an earlier call stopped.
 
     `init_from` is a model file to begin from, whose tokenizer is taken where `tokenizer_path` is None. A dry run stops
-    after the trial of the worst batch and one update, and leaves nothing behind.
+    after the trial of the worst batch and one update, and leaves nothing behind. `processes` share out each update; the
+    folders must be the same for all of them, and the first alone writes.
     Raises KeyboardInterrupt after saving when it is asked to stop (Ctrl-C, SIGTERM), UserError for inputs it refuses.
     """
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as nowhere:
         paths = (train_dir, valid_dir, tokenizer_path, nowhere if dry_run else exp_dir)
-        trainer = Trainer(config, *paths, device=device, init_from=init_from, console=console)
+        trainer = Trainer(config, *paths, device=device, init_from=init_from, processes=processes, console=console)
         trainer.resume(restart)
         if dry_run:
             trainer.run_dry(started)
@@ -85,20 +90,27 @@ class Trainer:
         *,
         device: str,
         init_from: str | Path | None = None,
+        processes: Processes = ALONE,
         console: Console,
     ) -> None:
+        processes.refuse_too_many(config.train)
         self.config = config
+        self.processes = processes
         self.console = console
         self.experiment = Experiment(Path(exp_dir))
-        self.device = choose_device(device)
+        self.device = choose_device(processes.device_name(device))
         self.dtype = choose_precision(config.train.precision, self.device)
         self.origin = load_origin(init_from) if init_from else None
         self.tokenizer = choose_tokenizer(tokenizer_path, self.origin)
         if self.origin:
             self.origin.refuse_unless_fit(config, self.tokenizer)
-        selection = select_utterances(read_datadir(train_dir), self.tokenizer, config)
+        with processes.first_goes_first():  # a data directory is given its durations when it is first read
+            utterances = read_datadir(train_dir)
+            self.validator = open_validation_set(valid_dir, self.tokenizer, config, processes)
+        selection = select_utterances(utterances, self.tokenizer, config)
         console.print(make_report(selection, Path(train_dir)))
-        write_dropped(selection, self.experiment.folder / "dropped.tsv")
+        if processes.first:
+            write_dropped(selection, self.experiment.folder / "dropped.tsv")
         self.train_set = SpeechDataset(
             selection.utterances,
             selection.tokens,
@@ -108,13 +120,14 @@ class Trainer:
         )
         self.inputs = fingerprint(selection, self.tokenizer, self.train_set.surroundings_files)
         self.train_summary = summarize(selection.utterances)
-        self.validator = open_validation_set(valid_dir, self.tokenizer, config)
         others = self.validator.dataset.utterances
-        if shared := describe_shared_speakers(selection.utterances, others, Path(valid_dir)):
+        shared = describe_shared_speakers(selection.utterances, others, Path(valid_dir))
+        if shared and processes.first:
             logger.warning(shared)
         self.model = build_model(config, self.tokenizer.vocab_size).to(self.device)
         self.optimizer = make_optimizer(self.model, config.train.weight_decay)
-        self.base_controller = follow_loss(self.model, config.position)
+        self.updater = Updater(self.model, self.optimizer, config, self.device, self.dtype, processes)
+        self.base_controller = follow_loss(self.model, config.position, reduce=processes.sum)
         self.progress = Progress()
         self.num_bad_updates = 0
         console.print(
@@ -124,19 +137,27 @@ class Trainer:
 
     def resume(self, restart: bool) -> None:
         """Load the state that an interrupted run left; without one, or with `restart`, measure statistics and begin."""
-        if self.experiment.state.exists() and not restart:
-            self.progress = load_state(self.experiment.state, self.model, self.optimizer, self.config, self.inputs)
+        processes, state = self.processes, self.experiment.state
+        if processes.sum([float(state.exists())])[0] not in (0, processes.count):
+            raise UserError(f"{state} is not there for all processes: give an --exp-dir on a disk that they share")
+        if state.exists() and not restart:
+            with processes.first_goes_first():  # a damaged state is replaced by the one before it
+                self.progress = load_state(state, self.model, self.optimizer, self.config, self.inputs)
             if self.origin:
-                self.origin.refuse_unless_begun_from(self.progress.init_from, self.experiment.state)
+                self.origin.refuse_unless_begun_from(self.progress.init_from, state)
             self.console.print(f"resumed at update {self.progress.update} of {self.config.train.max_updates}")
         else:
-            save_config(self.config, self.experiment.folder / "config.toml")
+            if processes.first:
+                save_config(self.config, self.experiment.folder / "config.toml")
             if self.origin:
                 self.model.load_state_dict(self.origin.checkpoint.weights)  # with the statistics of features
                 self.progress.init_from = self.origin.chain
-            else:
+            elif processes.first:
                 measure_statistics(self.model, self.train_set)
-        self.metrics = MetricsLog(self.experiment.folder / "metrics.jsonl", self.progress.update)
+            processes.share(self.model.state_dict().values())
+        if processes.first:
+            self.experiment.remove_unfinished()
+            self.metrics = MetricsLog(self.experiment.folder / "metrics.jsonl", self.progress.update)
 
     def run(self) -> None:
         """Update until the configured number is reached, validating and saving on the way."""
@@ -146,36 +167,35 @@ class Trainer:
         started = time.monotonic() - self.progress.wall_seconds
         with note_stop_signals() as stop, make_progress_bar(self.console) as bar:
             task = bar.add_task("train", total=settings.max_updates, completed=self.progress.update, note="")
-            for batch in self._iter_batches():
+            for plans, batches in self.iter_updates():
                 if self.progress.update >= settings.max_updates:
                     break
-                with explain_out_of_memory(batch, self.config):
-                    note = self.update(batch)
+                note = self.update(plans, batches)
                 self.progress.wall_seconds = time.monotonic() - started
                 bar.update(task, completed=self.progress.update, note=note)
                 if self.progress.update % settings.valid_every_updates == 0 or (
                     self.progress.update == settings.max_updates
                 ):
                     self.validate_and_save()
-                if stop:
+                elif self.progress.update % settings.save_every_updates == 0:
+                    self.save()
+                if self.processes.any(bool(stop)):
                     self.save()
                     self.console.print(f"stopped at update {self.progress.update}; the same command goes on from there")
+                    self.processes.wait()  # for the first to have saved: torchrun ends all when one has left
                     raise KeyboardInterrupt
 
     def run_dry(self, started: float) -> None:
         """Try the worst batch and one update, and say what the run would be; `started` is the monotonic time before."""
         self.try_worst_batch()
-        batch = next(self._iter_batches())
+        first_update = next(self.iter_updates())
         seconds = time.monotonic() - started
-        with explain_out_of_memory(batch, self.config):
-            self.update(batch)
-        settings = self.config.train
-        seconds_each = self.train_set.seconds
-        plans = plan_epoch(seconds_each, settings.batch_seconds, seed=settings.seed, epoch=0, short_first=False)
+        self.update(*first_update)
+        num_updates = len(plan_updates(self.train_set.seconds, self.config.train, epoch=0))
         self.console.print(
-            f"dry run: {count_parameters(self.model):,} parameters; {len(plans)} batches an epoch, "
-            f"{settings.max_updates / len(plans):.1f} epochs; {seconds:.1f} s until the first update, which took "
-            f"{time.monotonic() - started - seconds:.2f} s"
+            f"dry run: {count_parameters(self.model):,} parameters; {num_updates} updates an epoch, "
+            f"{self.config.train.max_updates / num_updates:.1f} epochs; {seconds:.1f} s until the first update, "
+            f"which took {time.monotonic() - started - seconds:.2f} s"
         )
 
     def try_worst_batch(self) -> None:
@@ -185,68 +205,69 @@ class Trainer:
         """
         batch = load_worst_batch(self.train_set, self.config)
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices), explain_out_of_memory(batch, self.config):
-            self.compute_losses(batch).total.backward()
+        with torch.random.fork_rng(devices), explain_out_of_memory([batch], self.config):
+            self.updater.compute_losses(batch).total.backward()
         self.optimizer.zero_grad()
 
-    def compute_losses(self, batch: Batch) -> Losses:
-        """The losses of a batch, in the run's precision, with gradients to follow."""
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return self.model.loss(
-                batch.waveforms.to(self.device),
-                batch.waveform_lengths.to(self.device),
-                batch.tokens.to(self.device),
-                batch.token_lengths.to(self.device),
-                augment_seeds=batch.seeds,
-            )
-
-    def update(self, batch: Batch) -> str:
-        """One optimizer update on `batch`; returns what the progress bar says of it."""
+    def update(self, plans: tuple[BatchPlan, ...], batches: list[Batch]) -> str:
+        """One optimizer update; `batches` are those of `plans` that fall to this process. Returns a progress note."""
         settings, progress = self.config.train, self.progress
-        rate = learning_rate(progress.update, settings)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        strength = min(1.0, progress.update / max(1, self.config.augment.start_update))
-        self.model.set_regularization(strength if self.config.augment.start_update else 1.0)
-        # Dropout is keyed by seed and update alone, so that a resumed run draws what the uninterrupted one would.
-        torch.manual_seed(settings.seed * 1_000_003 + progress.update)
-        losses = self.compute_losses(batch)
-        num_tokens = int(batch.token_lengths.sum())
-        loss = losses.total / num_tokens
-        loss.backward()
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm))
-        if math.isfinite(norm) and math.isfinite(loss.item()):
-            self.optimizer.step()
-            self.num_bad_updates = 0
-        else:
-            self._report_bad_update(batch)
-        self.optimizer.zero_grad()
+        num_utterances = sum(len(plan.indices) for plan in plans)
+        num_tokens = sum(len(self.train_set.tokens[index]) for plan in plans for index in plan.indices)
+        with explain_out_of_memory(batches, self.config):
+            result = self.updater.update(progress.update, batches, num_tokens)
+        self.num_bad_updates = self.num_bad_updates + 1 if result.skipped else 0
+        if result.skipped:
+            self._report_bad_update(result.bad_batches)
         progress.update += 1
-        progress.epoch, progress.number = batch.plan.epoch, batch.plan.number + 1
-        seconds = int(batch.waveform_lengths.sum()) / self.config.features.sample_rate
-        progress.audio_seconds += seconds
+        progress.epoch, progress.number = plans[0].epoch, plans[0].number + 1
+        progress.audio_seconds += result.audio_seconds
         if self.base_controller:
-            self.base_controller.step(progress.update, lambda: self.compute_losses(batch).total.item())
-        if progress.update % settings.log_every_updates == 0:
-            num_terms = num_tokens + len(batch.ids)  # the decoder says the end of each utterance too
-            attention = None if losses.attention is None else losses.attention.item() / num_terms
+            self.base_controller.step(
+                progress.update, lambda: math.fsum(self.updater.compute_losses(b).total.item() for b in batches)
+            )
+        loss = result.losses["total"] / num_tokens
+        if progress.update % settings.log_every_updates == 0 and self.processes.first:
+            attention = result.losses.get("attention")
+            num_terms = num_tokens + num_utterances  # the decoder says the end of each utterance too
             self.metrics.append(
                 update=progress.update,
                 epoch=progress.epoch,
-                train_loss=round(loss.item(), 5),
-                **_name_losses("train", losses.ctc.item() / num_tokens, attention),
-                learning_rate=rate,
-                gradient_norm=round(norm, 5),
+                train_loss=round(loss, 5),
+                **_name_losses(
+                    "train", result.losses["ctc"] / num_tokens, None if attention is None else attention / num_terms
+                ),
+                learning_rate=result.learning_rate,
+                gradient_norm=round(result.gradient_norm, 5),
                 **self._describe_base(),
                 audio_seconds=round(progress.audio_seconds, 1),
                 wall_seconds=round(progress.wall_seconds, 2),
             )
-        return f"epoch {progress.epoch} loss {loss.item():.3f}"
+        return f"epoch {progress.epoch} loss {loss:.3f}"
+
+    def iter_updates(self) -> Iterator[tuple[tuple[BatchPlan, ...], list[Batch]]]:
+        """The updates still to come, each with those of its parts, loaded, that fall to this process."""
+        settings, progress, processes = self.config.train, self.progress, self.processes
+        plans, again = tee(
+            iter_updates(
+                self.train_set.seconds,
+                settings.batch_seconds,
+                micro_batch_seconds=settings.micro_batch_seconds,
+                seed=settings.seed,
+                short_first_epochs=settings.short_first_epochs,
+                epoch=progress.epoch,
+                number=progress.number,
+            )
+        )
+        own = (list(update[processes.rank :: processes.count]) for update in again)
+        return zip(plans, load_updates(self.train_set, own, settings.num_workers), strict=True)
 
     def validate_and_save(self) -> None:
         """Validate, keep the checkpoint if it is among the best, draw the curves, save the state."""
         progress = self.progress
         found = self.validator.run(self.model, self.device, self.dtype)
+        if not self.processes.first:
+            return
         wer, cer = 100 * found.words.rate, 100 * found.characters.rate
         self.metrics.append(
             update=progress.update,
@@ -270,7 +291,8 @@ class Trainer:
 
     def save(self) -> None:
         """Write the state to resume from."""
-        save_state(self.experiment.state, self.model, self.optimizer, self.progress, self.config, self.inputs)
+        if self.processes.first:
+            save_state(self.experiment.state, self.model, self.optimizer, self.progress, self.config, self.inputs)
 
     def _describe_base(self) -> dict[str, float]:
         """The rotary base for metrics.jsonl, where there is one that moves."""
@@ -302,26 +324,16 @@ class Trainer:
         for beaten in ranked[self.config.train.keep_checkpoints :]:
             self.experiment.checkpoint(beaten["update"]).unlink(missing_ok=True)
 
-    def _iter_batches(self) -> Iterator[Batch]:
-        settings, progress = self.config.train, self.progress
-        plans = iter_batches(
-            self.train_set.seconds,
-            settings.batch_seconds,
-            seed=settings.seed,
-            short_first_epochs=settings.short_first_epochs,
-            epoch=progress.epoch,
-            number=progress.number,
-        )
-        return load_batches(self.train_set, plans, settings.num_workers)
-
-    def _report_bad_update(self, batch: Batch) -> None:
-        self.num_bad_updates += 1
-        update, names = self.progress.update, " ".join(batch.ids[:8])
-        path = self.experiment.bad_batch(update)
-        save_bad_batch(path, batch, update)
-        logger.warning(
-            "update %d: loss or gradient is not finite, skipped; utterances %s, saved in %s", update, names, path
-        )
+    def _report_bad_update(self, batches: list[Batch]) -> None:
+        """Keep `batches`, the parts of this process that may be to blame; stop after too many such updates in a row."""
+        blamed = self.processes.gather([name for batch in batches for name in batch.ids])
+        update, names = self.progress.update, " ".join(list(chain.from_iterable(blamed))[:8])
+        for batch in batches:
+            path = self.experiment.bad_batch(update, batch.plan.part)
+            save_bad_batch(path, batch, update)
+            logger.warning(
+                "update %d: loss or gradient is not finite, skipped; utterances %s, saved in %s", update, names, path
+            )
         if self.num_bad_updates == MOST_BAD_UPDATES:
             raise UserError(
                 f"{MOST_BAD_UPDATES} updates in a row were not finite (last utterances: {names}); "

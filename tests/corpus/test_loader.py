@@ -5,7 +5,7 @@ import torch
 from audioroto.config import Augment
 from audioroto.corpus.batches import BatchPlan
 from audioroto.corpus.datadir import read_datadir
-from audioroto.corpus.loader import SpeechDataset, load_batches, pad_waveforms, utterance_seed
+from audioroto.corpus.loader import SpeechDataset, load_batches, load_updates, pad_waveforms, utterance_seed
 from audioroto.corpus.surroundings import Surroundings
 
 
@@ -57,3 +57,10 @@ def test_seeds_differ_by_seed_epoch_and_utterance():
     seeds = {utterance_seed(s, e, u) for s in (1, 2) for e in (0, 1) for u in ("a", "b")}
     assert len(seeds) == 8
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_update_may_have_many_batches_or_none(dataset, num_workers):
+    updates = [[BatchPlan(0, 0, (1,)), BatchPlan(0, 0, (2, 3), 1)], [], [BatchPlan(0, 2, (4,))]]
+    loaded = list(load_updates(dataset, updates, num_workers))
+    assert [[batch.plan for batch in batches] for batches in loaded] == updates

@@ -83,8 +83,8 @@ def test_resumed_equals_uninterrupted(tiny_config, tone_corpus, trained, tmp_pat
         paths = (tone_corpus / "train", tone_corpus / "valid", trained / "tokenizer.model", tmp_path / "parts")
         trainer = Trainer(config, *paths, device="cpu", console=Console(file=nowhere))
         trainer.resume(restart=False)
-        for batch in trainer._iter_batches():
-            trainer.update(batch)
+        for plans, batches in trainer.iter_updates():
+            trainer.update(plans, batches)
             if trainer.progress.update == 5:  # in mid-epoch, between validations
                 break
         trainer.save()
@@ -123,22 +123,21 @@ def trainer(tiny_config, tone_corpus, trained, tmp_path):
 
 
 def test_losses_that_are_not_finite_are_skipped_and_kept_then_refused(trainer, tmp_path):
-    batch = next(trainer._iter_batches())
+    plans, (batch,) = next(trainer.iter_updates())
     batch.waveforms[0, :4000] = float("nan")
     before = trainer.model.state_dict()["ctc.project.weight"].clone()
     for _ in range(9):
-        trainer.update(batch)
+        trainer.update(plans, [batch])
     assert torch.equal(trainer.model.state_dict()["ctc.project.weight"], before)
     with pytest.raises(UserError, match=batch.ids[0]):
-        trainer.update(batch)
+        trainer.update(plans, [batch])
     saved = sorted((tmp_path / "bad_batches").iterdir())
     assert len(saved) == 10
     assert torch.equal(load_file(saved[0])["tokens"], batch.tokens)
 
 
 def test_the_trial_of_the_worst_batch_leaves_no_trace(trainer):
-    batch = next(trainer._iter_batches())
-    trainer.update(batch)  # so that the optimizer has moments
+    trainer.update(*next(trainer.iter_updates()))  # so that the optimizer has moments
     weights = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
     moments = [state["exp_avg"].clone() for state in trainer.optimizer.state.values()]
     random = torch.get_rng_state()
@@ -154,7 +153,7 @@ def test_a_run_that_will_not_fit_ends_before_it_begins(trainer, monkeypatch):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
 
     monkeypatch.setattr(trainer.model, "loss", fill)
-    with pytest.raises(UserError, match=r"out of memory .* --set train\.batch_seconds=4"):
+    with pytest.raises(UserError, match=r"out of memory .* --set train\.micro_batch_seconds=4"):
         trainer.run()
     assert trainer.progress.update == 0
 
@@ -209,7 +208,8 @@ def test_a_damaged_state_gives_way_to_the_one_before(tiny_config, tone_corpus, t
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
-def test_interrupted_it_saves_and_says_how_to_go_on(tiny_config, tone_corpus, trained, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_saves_and_says_how_to_go_on(number, tiny_config, tone_corpus, trained, tmp_path):
     save_config(change(tiny_config, max_updates=100_000, valid_every_updates=50_000), tmp_path / "config.toml")
     command = [sys.executable, "-m", "audioroto", "train"]
     for option, value in {
@@ -222,11 +222,11 @@ def test_interrupted_it_saves_and_says_how_to_go_on(tiny_config, tone_corpus, tr
         command += [option, str(value)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     metrics = tmp_path / "exp" / "metrics.jsonl"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and not read_metrics(metrics):
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "the same command goes on from there" in errors
     assert "Traceback" not in errors
