@@ -1,6 +1,6 @@
 """Connectionist temporal classification: the head and its loss."""
 
-import itertools
+import operator
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -34,4 +34,4 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: 
 
 def frames_needed(tokens: list[int]) -> int:
     """Fewest frames that CTC needs for `tokens`: one a token and a blank between two that are the same."""
-    return len(tokens) + sum(left == right for left, right in itertools.pairwise(tokens))
+    return len(tokens) + sum(map(operator.eq, tokens, tokens[1:]))
