@@ -226,7 +226,8 @@ def _read_span(
                 problem = f"decoding breaks off at {(position + num_frames) / rate:.2f} s ({_last_line(str(error))})"
             at_end = True
         with np.errstate(invalid="ignore", over="ignore"):  # infinite samples are refused by the caller
-            kept.append(block[max(start - position, 0) : min(num_frames, stop - position)].mean(axis=1))
+            wanted = block[max(start - position, 0) : min(num_frames, stop - position)]
+            kept.append(wanted[:, 0].copy() if wanted.shape[1] == 1 else wanted.mean(axis=1))
         position += num_frames
     if at_end:
         problem = _shortfall(sound, position) or problem

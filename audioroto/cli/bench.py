@@ -1,4 +1,4 @@
-"""audioroto bench rotation | attention | train | ablation | guards"""
+"""audioroto bench rotation | attention | train | loading | ablation | guards"""
 
 from pathlib import Path
 from typing import Annotated
@@ -67,6 +67,27 @@ def train(
 
     names, configs = read_variants(config or [], overrides or [], against or [])
     bench_step(names, configs, BatchShape(num_utterances, min_seconds, max_seconds), out_dir, device, rounds)
+
+
+@app.command()
+def loading(
+    train_dir: Annotated[Path, typer.Option(help="Data directory to train on.")],
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Model made by 'audioroto tokenizer'; made from the transcripts by default.")
+    ] = None,
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
+    updates: Annotated[int, typer.Option(min=1, help="Updates in a round.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds from memory and through the loader, in turns.")] = 3,
+    out_dir: OutDir = Path("exp/bench/loading"),
+    device: Device = "auto",
+) -> None:
+    """Whether data keeps up: training on batches that are ready, and on those that are being loaded."""
+    from audioroto.bench.loading import bench_loading
+    from audioroto.config import load_config
+
+    settings = load_config(config or [], overrides or [])
+    bench_loading(settings, train_dir, tokenizer, out_dir, device, updates, rounds)
 
 
 @app.command()
