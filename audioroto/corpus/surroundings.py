@@ -49,7 +49,8 @@ class Surroundings:
         Raises AudioError naming the noise or impulse response that cannot be read.
         """
         settings = self.settings
-        generator = np.random.default_rng([seed, 0])  # the seed itself is SpecAugment's
+        # Note: not [seed, 0], which NumPy takes for the seed itself: that is SpecAugment's.
+        generator = np.random.default_rng([seed, 2])
         samples = change_speed(samples, generator.choice(settings.speeds))
         decibels = generator.uniform(-1, 1) * settings.volume_decibels
         # Note: each draw depends on the ones before alone, so that a switch changes nothing of what stands above it.
