@@ -8,7 +8,7 @@ trap 'printf "\nasr.sh: interrupted; the same command goes on from here\n" >&2; 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 stages=(prepare validate tokenizer lm train average recognize score transcribe)
 options=(stage stop-stage front run notes restart corpus corpus-dir choose-splits data-dir train-set valid-set test-sets
-    modes lm-text lm-order lm-prune lm-normalizer config set exp-dir dry-run help)
+    modes lm-text lm-order lm-prune lm-normalizer config set num-processes exp-dir dry-run help)
 
 stage=prepare
 stop_stage=transcribe
@@ -30,6 +30,7 @@ lm_prune="0 1"
 lm_normalizer=
 config=
 overrides=()
+num_processes=1
 exp_dir=
 dry_run=false
 
@@ -55,6 +56,7 @@ Usage: $0 [--name value | --name=value ...]
   --lm-normalizer NAME normaliser of that text                            (${lm_normalizer:-the default of audioroto lm})
   --config "F G"       TOML files, later ones win                         (${config:-defaults})
   --set KEY=VALUE      one setting, wins over files; may be repeated      (${overrides[*]:-none})
+  --num-processes N    processes that share out training on this machine   (${num_processes})
   --exp-dir DIR        where the model and the results go                 (${exp_dir:-none})
   --run NAME           keep the scores in results/NAME.json beside --exp-dir
                        and make RESULTS.md anew                           (${run:-no})
@@ -277,7 +279,11 @@ if begin train; then
     inputs+=("$exp_dir/tokenizer.model" "${configs[@]}")
     outputs=("$exp_dir/metrics.jsonl")
     if $restart && ! $dry_run; then rm -f -- "$exp_dir/resume.safetensors" "$exp_dir/checkpoints"/*; fi
-    step train audioroto train --train-dir "$train_dir" --valid-dir "$valid_dir" \
+    train=(audioroto train)
+    if ((num_processes > 1)); then
+        train=(torchrun --standalone --nproc-per-node "$num_processes" -m audioroto train)
+    fi
+    step train "${train[@]}" --train-dir "$train_dir" --valid-dir "$valid_dir" \
         --tokenizer "$exp_dir/tokenizer.model" --exp-dir "$exp_dir" "${configuration[@]}"
 fi
 

@@ -15,7 +15,7 @@ import typer
 
 from audioroto.cli.main import app
 
-SCRIPTS = ["recipes/path.sh", "recipes/asr.sh", "tests/run.sh", ".ci/run"]
+SCRIPTS = ["recipes/path.sh", "recipes/asr.sh", "recipes/slurm.sh", "tests/run.sh", ".ci/run"]
 FRONTS = ["egs/mini/asr/run.sh", "egs/librispeech/asr/run.sh", "egs/an4/asr/run.sh"]
 Done = subprocess.CompletedProcess[str]
 STAGES = ["prepare", "validate", "tokenizer", "train", "average", "recognize", "score", "transcribe"]

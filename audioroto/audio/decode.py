@@ -220,7 +220,8 @@ def _read_blocks(
             reading.at_end = True
         reading.num_frames += num_frames
         with np.errstate(invalid="ignore", over="ignore"):  # infinite samples are refused by the caller
-            kept = block[max(start - position, 0) : min(num_frames, stop - position)].mean(axis=1)
+            wanted = block[max(start - position, 0) : min(num_frames, stop - position)]
+            kept = wanted[:, 0].copy() if wanted.shape[1] == 1 else wanted.mean(axis=1)
         yield kept
     if reading.at_end:
         reading.problem = _shortfall(sound, reading.num_frames) or reading.problem

@@ -1,4 +1,4 @@
-"""audioroto bench rotation | attention | train | transcribe | ablation | guards"""
+"""audioroto bench rotation | attention | train | loading | transcribe | ablation | guards"""
 
 from pathlib import Path
 from typing import Annotated
@@ -104,6 +104,27 @@ def transcribe(
     search = load_config(config or [], overrides or []).search
     candidates = make_candidates(model, peers or [], mode=mode, lm=lm, search=search, device=device)
     bench_transcribe(candidates, read_recordings(files or [], data_dirs or []), out_dir, normalizer)
+
+
+@app.command()
+def loading(
+    train_dir: Annotated[Path, typer.Option(help="Data directory to train on.")],
+    tokenizer: Annotated[
+        Path | None, typer.Option(help="Model made by 'audioroto tokenizer'; made from the transcripts by default.")
+    ] = None,
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
+    updates: Annotated[int, typer.Option(min=1, help="Updates in a round.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds from memory and through the loader, in turns.")] = 3,
+    out_dir: OutDir = Path("exp/bench/loading"),
+    device: Device = "auto",
+) -> None:
+    """Whether data keeps up: training on batches that are ready, and on those that are being loaded."""
+    from audioroto.bench.loading import bench_loading
+    from audioroto.config import load_config
+
+    settings = load_config(config or [], overrides or [])
+    bench_loading(settings, train_dir, tokenizer, out_dir, device, updates, rounds)
 
 
 @app.command()

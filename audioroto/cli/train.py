@@ -34,25 +34,27 @@ def train(
         bool, typer.Option("--tensorboard", help="Write the metrics for TensorBoard too, to EXP/tensorboard; an extra.")
     ] = False,
 ) -> None:
-    """Train a model; Ctrl-C saves, and the same command goes on from there."""
+    """Train a model; Ctrl-C saves, and the same command goes on from there. Under torchrun, in several processes."""
     from rich.console import Console
 
+    from audioroto.train.distributed import join_processes
     from audioroto.train.trainer import train as run
 
-    settings = load_config(config or [], overrides or [])
-    run(
-        settings,
-        train_dir,
-        valid_dir,
-        tokenizer,
-        exp_dir,
-        device=device,
-        init_from=init_from,
-        restart=restart,
-        dry_run=dry_run,
-        diagnostics=diagnostics,
-        tensorboard=tensorboard,
-        console=Console(stderr=True),
-    )
-    if not dry_run:
+    with join_processes() as processes:
+        run(
+            load_config(config or [], overrides or []),
+            train_dir,
+            valid_dir,
+            tokenizer,
+            exp_dir,
+            device=device,
+            init_from=init_from,
+            restart=restart,
+            dry_run=dry_run,
+            diagnostics=diagnostics,
+            tensorboard=tensorboard,
+            processes=processes,
+            console=Console(stderr=True, quiet=not processes.first),
+        )
+    if processes.first and not dry_run:
         print(f"checkpoints in {exp_dir / 'checkpoints'}, curves in {exp_dir / 'curves.png'}")

@@ -229,7 +229,15 @@ class Train(Section):
 
     seed: int = Field(1, ge=0, description="the one seed all random draws are keyed by")
     max_updates: int = Field(2000, ge=1, description="optimizer updates in the run")
-    batch_seconds: float = Field(60.0, gt=0.0, description="seconds of audio for each update")
+    batch_seconds: float = Field(
+        60.0, gt=0.0, description="seconds of audio for each update, of all processes together"
+    )
+    micro_batch_seconds: float = Field(
+        0.0,
+        ge=0.0,
+        description="seconds of audio that go through the model at once; an update adds up the gradients of as many as "
+        "batch_seconds holds, shared out among the processes; 0: all at once",
+    )
     max_utterance_seconds: float = Field(
         30.0, gt=0.0, description="longer training utterances are left out, and listed"
     )
@@ -257,9 +265,18 @@ class Train(Section):
     )
     short_first_epochs: int = Field(1, ge=0, description="epochs at the start that go from short to long utterances")
     valid_every_updates: int = Field(200, ge=1, description="updates between validations, checkpoints and pictures")
+    save_every_updates: int = Field(100, ge=1, description="updates between states that a killed run goes on from")
     keep_checkpoints: int = Field(5, ge=1, description="best checkpoints, by validation WER, kept for averaging")
     log_every_updates: int = Field(20, ge=1, description="updates between lines of metrics.jsonl")
     num_workers: int = Field(1, ge=0, description="processes that load and perturb audio; 0: in the training process")
+
+    @model_validator(mode="after")
+    def _parts_fit_the_batch(self) -> Self:
+        if self.micro_batch_seconds > self.batch_seconds:
+            raise ValueError(
+                f"micro_batch_seconds {self.micro_batch_seconds:g} must be at most batch_seconds {self.batch_seconds:g}"
+            )
+        return self
 
 
 class Search(Section):

@@ -8,11 +8,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """One batch to be loaded: its place in the run and the utterances, as indices into the corpus."""
+    """What goes through the model at once: its place in the run and the utterances, as indices into the corpus."""
 
     epoch: int
-    number: int  # within the epoch
+    number: int  # of the update within the epoch
     indices: tuple[int, ...]
+    part: int = 0  # of the update
 
 
 def make_batches(seconds: list[float], batch_seconds: float) -> list[list[int]]:
@@ -31,26 +32,52 @@ def make_batches(seconds: list[float], batch_seconds: float) -> list[list[int]]:
 
 
 def plan_epoch(
-    seconds: list[float], batch_seconds: float, *, seed: int, epoch: int, short_first: bool
-) -> list[BatchPlan]:
-    """The batches of one epoch, in order; who meets whom changes from epoch to epoch.
+    seconds: list[float],
+    batch_seconds: float,
+    *,
+    micro_batch_seconds: float = 0.0,
+    seed: int,
+    epoch: int,
+    short_first: bool,
+) -> list[tuple[BatchPlan, ...]]:
+    """The updates of one epoch, in order, each as its parts; who meets whom changes from epoch to epoch.
 
-    Lengths are jittered by up to ±10 % before they are grouped. `short_first` goes from short to long utterances, as a
-    curriculum; otherwise the order is shuffled.
+    Lengths are jittered by up to ±10 % before they are grouped, into parts of at most `micro_batch_seconds`, of which
+    as many as `batch_seconds` has room for are an update (0: one of `batch_seconds`). `short_first` goes from short to
+    long utterances, as a curriculum; otherwise the order is shuffled.
     """
     generator = np.random.default_rng([seed, epoch])
     jittered = np.asarray(seconds) * generator.uniform(0.9, 1.1, len(seconds))
-    batches = make_batches(jittered.tolist(), batch_seconds)
+    parts = make_batches(jittered.tolist(), micro_batch_seconds or batch_seconds)
+    num_parts = max(1, int(batch_seconds / micro_batch_seconds + 1e-9)) if micro_batch_seconds else 1
+    updates = [parts[start : start + num_parts] for start in range(0, len(parts), num_parts)]
     if not short_first:
-        batches = [batches[place] for place in generator.permutation(len(batches))]
-    return [BatchPlan(epoch, number, tuple(batch)) for number, batch in enumerate(batches)]
+        updates = [updates[place] for place in generator.permutation(len(updates))]
+    return [
+        tuple(BatchPlan(epoch, number, tuple(indices), part) for part, indices in enumerate(update))
+        for number, update in enumerate(updates)
+    ]
 
 
-def iter_batches(
-    seconds: list[float], batch_seconds: float, *, seed: int, short_first_epochs: int, epoch: int = 0, number: int = 0
-) -> Iterator[BatchPlan]:
-    """Batches without end, from batch `number` of `epoch` on: where an interrupted run goes on."""
+def iter_updates(
+    seconds: list[float],
+    batch_seconds: float,
+    *,
+    micro_batch_seconds: float = 0.0,
+    seed: int,
+    short_first_epochs: int,
+    epoch: int = 0,
+    number: int = 0,
+) -> Iterator[tuple[BatchPlan, ...]]:
+    """Updates without end, from update `number` of `epoch` on: where an interrupted run goes on."""
     while True:
-        plan = plan_epoch(seconds, batch_seconds, seed=seed, epoch=epoch, short_first=epoch < short_first_epochs)
-        yield from plan[number:]
+        updates = plan_epoch(
+            seconds,
+            batch_seconds,
+            micro_batch_seconds=micro_batch_seconds,
+            seed=seed,
+            epoch=epoch,
+            short_first=epoch < short_first_epochs,
+        )
+        yield from updates[number:]
         epoch, number = epoch + 1, 0

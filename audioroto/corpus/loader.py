@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,18 +98,12 @@ class SpeechDataset(Dataset[Batch]):
 
 def load_batches(dataset: SpeechDataset, plans: Iterable[BatchPlan], num_workers: int) -> Iterator[Batch]:
     """The batches of `plans`, in order, loaded ahead by `num_workers` processes (0: in this one)."""
-    return iter(
-        DataLoader(
-            dataset,
-            batch_size=None,
-            sampler=plans,
-            num_workers=num_workers,
-            prefetch_factor=4 if num_workers else None,
-            worker_init_fn=_use_one_thread,
-            # Note: a fork of a process whose threads hold locks can hang; a fresh interpreter cannot.
-            multiprocessing_context="forkserver" if num_workers else None,
-        )
-    )
+    return iter(DataLoader(dataset, batch_size=None, sampler=plans, **_use_workers(num_workers)))
+
+
+def load_updates(dataset: SpeechDataset, updates: Iterable[list[BatchPlan]], num_workers: int) -> Iterator[list[Batch]]:
+    """The batches of each of `updates`, which may have none, loaded like those of `load_batches`."""
+    return iter(DataLoader(dataset, batch_sampler=updates, collate_fn=list, **_use_workers(num_workers)))
 
 
 def pad_waveforms(waveforms: list[np.ndarray]) -> Tensor:
@@ -123,6 +118,16 @@ def utterance_seed(seed: int, epoch: int, utterance_id: str) -> int:
     """A 63-bit seed for one utterance in one epoch: the same in whatever batch, process or worker it is drawn."""
     digest = hashlib.blake2b(f"{seed}/{epoch}/{utterance_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
+
+
+def _use_workers(num_workers: int) -> dict[str, Any]:
+    return {
+        "num_workers": num_workers,
+        "prefetch_factor": 4 if num_workers else None,
+        "worker_init_fn": _use_one_thread,
+        # Note: a fork of a process whose threads hold locks can hang; a fresh interpreter cannot.
+        "multiprocessing_context": "forkserver" if num_workers else None,
+    }
 
 
 def _use_one_thread(_: int) -> None:

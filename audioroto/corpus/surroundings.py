@@ -1,5 +1,6 @@
 """How an utterance of the training set is heard this time: speed, room, noise and volume, drawn from its seed."""
 
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from audioroto.errors import UserError
 _MEASURED_SHARE = 0.5  # of the rooms, where a folder of impulse responses is given: such folders lack small rooms
 _NONSPEECH = {"noise": 0.7, "hum": 0.1, "clicks": 0.1, "silence": 0.1}  # what is heard in place of speech, how often
 _NONSPEECH_DECIBELS = (-60.0, -6.0)  # its loudest sample, of full scale
+_KEPT_SECONDS = 30.0  # noises up to this are decoded once; of longer ones the wanted span is read, each time
 
 
 class Surroundings:
@@ -47,7 +49,8 @@ class Surroundings:
         Raises AudioError naming the noise or impulse response that cannot be read.
         """
         settings = self.settings
-        generator = np.random.default_rng([seed, 0])  # the seed itself is SpecAugment's
+        # Note: not [seed, 0], which NumPy takes for the seed itself: that is SpecAugment's.
+        generator = np.random.default_rng([seed, 2])
         samples = change_speed(samples, generator.choice(settings.speeds))
         decibels = generator.uniform(-1, 1) * settings.volume_decibels
         # Note: each draw depends on the ones before alone, so that a switch changes nothing of what stands above it.
@@ -79,21 +82,35 @@ class Surroundings:
     def _draw_impulse_response(self, generator: np.random.Generator) -> np.ndarray:
         if self.impulse_responses and generator.random() < _MEASURED_SHARE:
             path = self.impulse_responses[generator.integers(len(self.impulse_responses))]
-            return load_audio(path, self.sample_rate)[0]
+            return _load_once(path, self.sample_rate)
         return make_impulse_response(generator, self.sample_rate)
 
     def _draw_noise(self, generator: np.random.Generator, num_samples: int) -> np.ndarray:
         if not self.noises:
             return make_noise(generator, num_samples, slope=generator.uniform(0.0, 1.0))
         path = self.noises[generator.integers(len(self.noises))]
-        seconds = num_samples / self.sample_rate
-        start = generator.uniform(0.0, max(0.0, audio_seconds(path) - seconds))
+        seconds, noise_seconds = num_samples / self.sample_rate, _measure_once(path)
+        start = generator.uniform(0.0, max(0.0, noise_seconds - seconds))
+        if noise_seconds <= _KEPT_SECONDS:
+            first = round(start * self.sample_rate)
+            return _load_once(path, self.sample_rate)[first : first + num_samples]
         return load_audio(path, self.sample_rate, start_seconds=start, end_seconds=start + seconds)[0]
 
 
 def find_noises(folder: Path) -> list[Path]:
     """All audio files below `folder` but for those in a folder of impulse responses (rir, rir_…), in a fixed order."""
     return [path for path in _find_audio(folder) if not _is_response(path, folder)]
+
+
+@lru_cache(maxsize=100)  # at most 190 MB of 16 kHz audio in each worker
+def _load_once(path: Path, sample_rate: int) -> np.ndarray:
+    """The whole of a short file. Not to be written to: the next caller gets the same array."""
+    return load_audio(path, sample_rate)[0]
+
+
+@cache
+def _measure_once(path: Path) -> float:
+    return audio_seconds(path)
 
 
 def _find_audio(folder: Path) -> list[Path]:

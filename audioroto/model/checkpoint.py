@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from audioroto.config import Config, parse_config
 from audioroto.errors import UserError
 from audioroto.files import atomic_path
 from audioroto.model.asr import AsrModel, build_model
+from audioroto.model.tensor_file import DamagedFileError, read_tensors, write_tensors
 from audioroto.text.tokenizer import Tokenizer
 
 FORMAT = "audioroto-model-1"
@@ -67,18 +66,16 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         "notes": json.dumps(checkpoint.notes),
     }
     with atomic_path(path) as temporary:
-        save_file({name: tensor.contiguous() for name, tensor in checkpoint.weights.items()}, temporary, metadata)
+        write_tensors(temporary, checkpoint.weights, metadata)
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a model file. Raises UserError naming the file when it is missing, truncated or not a model of ours."""
+    """Read a model file. Raises UserError naming the file when it is missing, damaged or not a model of ours."""
     if not Path(path).is_file():
         raise UserError(f"model {path} does not exist; train one, or give --model the path of a .safetensors file")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 – not a dictionary
-    except (SafetensorError, OSError) as error:
+        metadata, weights = read_tensors(path, hash_required=False)  # the first model files had none
+    except DamagedFileError as error:
         raise UserError(f"model {path} is damaged or not a model file ({error}); copy or train it again") from None
     if metadata.get("format") != FORMAT:
         raise UserError(f"model {path} has format {metadata.get('format')!r}, this version reads {FORMAT!r}")

@@ -1,6 +1,6 @@
 """Connectionist temporal classification: the head, its loss, and how far two views of an utterance agree."""
 
-import itertools
+import operator
 
 import torch
 from torch import Tensor, nn
@@ -49,4 +49,4 @@ def consistency_loss(log_probs: Tensor, lengths: Tensor) -> Tensor:
 
 def frames_needed(tokens: list[int]) -> int:
     """Fewest frames that CTC needs for `tokens`: one a token and a blank between two that are the same."""
-    return len(tokens) + sum(left == right for left, right in itertools.pairwise(tokens))
+    return len(tokens) + sum(map(operator.eq, tokens, tokens[1:]))

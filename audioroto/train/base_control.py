@@ -74,8 +74,10 @@ class BaseController:
         return losses
 
 
-def follow_loss(model: AsrModel, settings: Position) -> BaseController | None:
-    """The controller of a model whose rotary base answers to the loss; None for other modes."""
+def follow_loss(
+    model: AsrModel, settings: Position, reduce: Callable[[list[float]], list[float]] = list
+) -> BaseController | None:
+    """The controller of a model whose rotary base answers to the loss, as `reduce` has it; None for other modes."""
     base = model.encoder.rotary_base
     if base is None or settings.mode != "loss":
         return None
@@ -86,4 +88,5 @@ def follow_loss(model: AsrModel, settings: Position) -> BaseController | None:
         every_updates=settings.probe_every_updates,
         threshold=settings.probe_threshold,
         bounds=(settings.min_base, settings.max_base),
+        reduce=reduce,
     )

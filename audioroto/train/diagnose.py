@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -18,17 +19,29 @@ _MOST_EPOCHS = 10  # looked through for the worst batch; lengths are jittered an
 
 
 def find_worst_batch(seconds: list[float], settings: Train) -> BatchPlan:
-    """The batch that takes most memory, by its total padded seconds, in the first epochs of a run."""
+    """What takes most memory at once, by its total padded seconds, in the first epochs of a run."""
 
     def padded_seconds(plan: BatchPlan) -> float:
         return len(plan.indices) * max(seconds[index] for index in plan.indices)
 
-    plans: list[BatchPlan] = []
+    updates: list[tuple[BatchPlan, ...]] = []
     for epoch in range(_MOST_EPOCHS):
-        plans += plan_epoch(seconds, settings.batch_seconds, seed=settings.seed, epoch=epoch, short_first=False)
-        if len(plans) >= settings.max_updates:
+        updates += plan_updates(seconds, settings, epoch)
+        if len(updates) >= settings.max_updates:
             break
-    return max(plans, key=padded_seconds)
+    return max(chain.from_iterable(updates), key=padded_seconds)
+
+
+def plan_updates(seconds: list[float], settings: Train, epoch: int) -> list[tuple[BatchPlan, ...]]:
+    """The updates of an epoch after the curriculum."""
+    return plan_epoch(
+        seconds,
+        settings.batch_seconds,
+        micro_batch_seconds=settings.micro_batch_seconds,
+        seed=settings.seed,
+        epoch=epoch,
+        short_first=False,
+    )
 
 
 def load_worst_batch(dataset: SpeechDataset, config: Config) -> Batch:
@@ -39,15 +52,17 @@ def load_worst_batch(dataset: SpeechDataset, config: Config) -> Batch:
 
 
 @contextmanager
-def explain_out_of_memory(batch: Batch, config: Config) -> Iterator[None]:
-    """Turn running out of memory over `batch` into a UserError that says which setting to change to what."""
+def explain_out_of_memory(batches: list[Batch], config: Config) -> Iterator[None]:
+    """Turn running out of memory over one of `batches` into a UserError that says which setting to change to what."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
-        if not _is_out_of_memory(error):
+        if not _is_out_of_memory(error) or not batches:
             raise
+        batch = max(batches, key=lambda batch: batch.waveforms.numel())
         longest = int(batch.waveform_lengths.max()) / config.features.sample_rate
-        key, value = "train.batch_seconds", config.train.batch_seconds / 2
+        # Half as much at once: the update, and with it the learning rate that suits it, stays as it is.
+        key, value = "train.micro_batch_seconds", (config.train.micro_batch_seconds or config.train.batch_seconds) / 2
         if len(batch.ids) == 1:  # smaller batches would not help
             key, value = "train.max_utterance_seconds", longest / 2
         raise UserError(

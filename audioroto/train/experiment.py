@@ -24,8 +24,17 @@ class Experiment:
     def checkpoint(self, update: int) -> Path:
         return self.checkpoints / f"update-{update:07d}.safetensors"
 
-    def bad_batch(self, update: int) -> Path:
-        return self.folder / "bad_batches" / f"update-{update:07d}.safetensors"
+    def bad_batch(self, update: int, part: int) -> Path:
+        return self.folder / "bad_batches" / f"update-{update:07d}-{part}.safetensors"
+
+    def remove_unfinished(self) -> None:
+        """Remove the temporary files of what a killed run was just writing."""
+        logs = (".metrics-????????.jsonl", ".curves-????????.png", ".diagnostics-????????.*")
+        for pattern in (".resume*-????????.safetensors", *logs):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
+        for path in self.checkpoints.glob(".update-*-????????.safetensors"):
+            path.unlink(missing_ok=True)
 
 
 def make_progress_bar(console: Console) -> Progress:
@@ -38,5 +47,5 @@ def make_progress_bar(console: Console) -> Progress:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
-        disable=not console.is_terminal,
+        disable=console.quiet or not console.is_terminal,
     )

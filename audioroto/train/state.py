@@ -3,7 +3,6 @@
 The one before it is kept beside it, and takes its place when it turns out to be damaged.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -13,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from audioroto.config import Config, parse_config
 from audioroto.errors import UserError
 from audioroto.files import atomic_path
+from audioroto.model.tensor_file import DamagedFileError, read_tensors, write_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -63,9 +61,8 @@ def save_state(
             tensors[f"optimizer.{key}.{name}"] = value
     tensors |= {f"average.{name}": tensor for name, tensor in average.items()}
     metadata = {"progress": json.dumps(asdict(progress)), "config": config.model_dump_json(), "inputs": inputs}
-    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {**metadata, "sha256": _hash(tensors, metadata)})
+        write_tensors(temporary, tensors, metadata)
         if Path(path).exists():
             _copy(path, previous_state(path))
 
@@ -129,26 +126,9 @@ def _read_sound(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 def _read(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            # Note: cloned, because what get_tensor gives is the file itself, mapped: it would change with the file.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 – not a dictionary
-    except (SafetensorError, OSError) as error:
+        return read_tensors(path)
+    except DamagedFileError as error:
         raise UserError(f"training state {path} is damaged ({error})") from None
-    if metadata.pop("sha256", None) != _hash(tensors, metadata):
-        raise UserError(
-            f"training state {path} is damaged (its content does not have the hash that was stored with it)"
-        )
-    return metadata, tensors
-
-
-def _hash(tensors: dict[str, Tensor], metadata: dict[str, str]) -> str:
-    """SHA-256 over names, types, shapes and values: safetensors itself notices a missing end, but no changed bit."""
-    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
-    for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
 
 
 def _copy(source: str | Path, target: Path | str) -> None:

@@ -5,29 +5,31 @@ import math
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import asdict
+from itertools import chain, tee
 from pathlib import Path
 
 import torch
 from rich.console import Console
 
 from audioroto.config import Config, save_config
-from audioroto.corpus.batches import iter_batches, plan_epoch
+from audioroto.corpus.batches import BatchPlan, iter_updates
 from audioroto.corpus.datadir import read_datadir, summarize
-from audioroto.corpus.loader import Batch, SpeechDataset, load_batches
+from audioroto.corpus.loader import Batch, SpeechDataset, load_updates
 from audioroto.errors import UserError
-from audioroto.model.asr import Losses, build_model, count_parameters
+from audioroto.model.asr import build_model, count_parameters
 from audioroto.model.checkpoint import Checkpoint, describe_environment, save_checkpoint
 from audioroto.model.device import choose_device, choose_precision
 from audioroto.train.base_control import follow_loss
-from audioroto.train.diagnose import explain_out_of_memory, load_worst_batch, save_bad_batch
+from audioroto.train.diagnose import explain_out_of_memory, load_worst_batch, plan_updates, save_bad_batch
+from audioroto.train.distributed import ALONE, Processes
 from audioroto.train.experiment import Experiment, make_progress_bar
 from audioroto.train.initialize import choose_tokenizer, load_origin
-from audioroto.train.internals import Internals, draw_internals, find_first_not_finite
+from audioroto.train.internals import find_first_not_finite
 from audioroto.train.interrupt import note_stop_signals
-from audioroto.train.metrics import MetricsLog, draw_curves, read_metrics
-from audioroto.train.optimizer import learning_rate, make_optimizer
+from audioroto.train.optimizer import make_optimizer
+from audioroto.train.record import Record
 from audioroto.train.running_average import RunningAverage
 from audioroto.train.selection import (
     describe_shared_speakers,
@@ -38,7 +40,7 @@ from audioroto.train.selection import (
 )
 from audioroto.train.state import Progress, load_state, save_state
 from audioroto.train.statistics import measure_statistics
-from audioroto.train.tensorboard import TensorBoard
+from audioroto.train.update import Updater
 from audioroto.train.validate import Validation, open_validation_set
 
 MOST_BAD_UPDATES = 10
@@ -59,24 +61,26 @@ def train(
     dry_run: bool = False,
     diagnostics: bool = False,
     tensorboard: bool = False,
+    processes: Processes = ALONE,
     console: Console,
 ) -> None:
     """Train a model on `train_dir`, choosing checkpoints by WER on `valid_dir`; goes on where an earlier call stopped.
 
     `init_from` is a model file to begin from, whose tokenizer is taken where `tokenizer_path` is None. A dry run stops
     after the trial of the worst batch and one update, and leaves nothing behind. `diagnostics` writes what goes on
-    inside the model to diagnostics.jsonl and .png, `tensorboard` writes the metrics for TensorBoard too.
+    inside the model to diagnostics.jsonl and .png, `tensorboard` writes the metrics for TensorBoard too. `processes`
+    share out each update; the folders must be the same for all of them, and the first alone writes.
     Raises KeyboardInterrupt after saving when it is asked to stop (Ctrl-C, SIGTERM), UserError for inputs it refuses.
     """
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as nowhere:
         paths = (train_dir, valid_dir, tokenizer_path, nowhere if dry_run else exp_dir)
-        trainer = Trainer(config, *paths, device=device, init_from=init_from, console=console)
+        trainer = Trainer(config, *paths, device=device, init_from=init_from, processes=processes, console=console)
         trainer.resume(restart)
-        if diagnostics:
-            trainer.watch_internals()
-        if tensorboard:
-            trainer.show_on_tensorboard()
+        if trainer.record and diagnostics:
+            trainer.record.keep_internals(trainer.optimizer)
+        if trainer.record and tensorboard:
+            trainer.record.show_on_tensorboard()
         if dry_run:
             trainer.run_dry(started)
         else:
@@ -96,20 +100,27 @@ class Trainer:
         *,
         device: str,
         init_from: str | Path | None = None,
+        processes: Processes = ALONE,
         console: Console,
     ) -> None:
+        processes.refuse_too_many(config.train)
         self.config = config
+        self.processes = processes
         self.console = console
         self.experiment = Experiment(Path(exp_dir))
-        self.device = choose_device(device)
+        self.device = choose_device(processes.device_name(device))
         self.dtype = choose_precision(config.train.precision, self.device)
         self.origin = load_origin(init_from) if init_from else None
         self.tokenizer = choose_tokenizer(tokenizer_path, self.origin)
         if self.origin:
             self.origin.refuse_unless_fit(config, self.tokenizer)
-        selection = select_utterances(read_datadir(train_dir), self.tokenizer, config)
+        with processes.first_goes_first():  # a data directory is given its durations when it is first read
+            utterances = read_datadir(train_dir)
+            self.validator = open_validation_set(valid_dir, self.tokenizer, config, processes)
+        selection = select_utterances(utterances, self.tokenizer, config)
         console.print(make_report(selection, Path(train_dir)))
-        write_dropped(selection, self.experiment.folder / "dropped.tsv")
+        if processes.first:
+            write_dropped(selection, self.experiment.folder / "dropped.tsv")
         self.train_set = SpeechDataset(
             selection.utterances,
             selection.tokens,
@@ -119,17 +130,18 @@ class Trainer:
         )
         self.inputs = fingerprint(selection, self.tokenizer, self.train_set.surroundings_files)
         self.train_summary = summarize(selection.utterances)
-        self.validator = open_validation_set(valid_dir, self.tokenizer, config)
         others = self.validator.dataset.utterances
-        if shared := describe_shared_speakers(selection.utterances, others, Path(valid_dir)):
+        shared = describe_shared_speakers(selection.utterances, others, Path(valid_dir))
+        if shared and processes.first:
             logger.warning(shared)
         self.model = build_model(config, self.tokenizer.vocab_size).to(self.device)
         self.optimizer = make_optimizer(self.model, config.train.weight_decay)
+        self.updater = Updater(self.model, self.optimizer, config, self.device, self.dtype, processes)
         self.average = RunningAverage(self.model, config.train.average_decay)
-        self.base_controller = follow_loss(self.model, config.position)
+        self.base_controller = follow_loss(self.model, config.position, reduce=processes.sum)
         self.progress = Progress()
         self.num_bad_updates = 0
-        self.internals: Internals | None = None
+        self.record: Record | None = None  # of the first process, from `resume` on
         console.print(
             f"{count_parameters(self.model):,} parameters, {self.tokenizer.vocab_size} tokens, "
             f"{self.device.type} in {str(self.dtype).removeprefix('torch.')}"
@@ -137,32 +149,29 @@ class Trainer:
 
     def resume(self, restart: bool) -> None:
         """Load the state that an interrupted run left; without one, or with `restart`, measure statistics and begin."""
-        if self.experiment.state.exists() and not restart:
-            self.progress = load_state(
-                self.experiment.state, self.model, self.optimizer, self.config, self.inputs, self.average.tensors
-            )
+        processes, state = self.processes, self.experiment.state
+        if processes.sum([float(state.exists())])[0] not in (0, processes.count):
+            raise UserError(f"{state} is not there for all processes: give an --exp-dir on a disk that they share")
+        if state.exists() and not restart:
+            run = (self.model, self.optimizer, self.config, self.inputs, self.average.tensors)
+            with processes.first_goes_first():  # a damaged state is replaced by the one before it
+                self.progress = load_state(state, *run)
             if self.origin:
-                self.origin.refuse_unless_begun_from(self.progress.init_from, self.experiment.state)
+                self.origin.refuse_unless_begun_from(self.progress.init_from, state)
             self.console.print(f"resumed at update {self.progress.update} of {self.config.train.max_updates}")
         else:
-            save_config(self.config, self.experiment.folder / "config.toml")
+            if processes.first:
+                save_config(self.config, self.experiment.folder / "config.toml")
             if self.origin:
                 self.model.load_state_dict(self.origin.checkpoint.weights)  # with the statistics of features
                 self.progress.init_from = self.origin.chain
-            else:
+            elif processes.first:
                 measure_statistics(self.model, self.train_set)
+            processes.share(self.model.state_dict().values())
             self.average.reset()
-        self.metrics = MetricsLog(self.experiment.folder / "metrics.jsonl", self.progress.update)
-
-    def watch_internals(self) -> None:
-        """Write what goes on inside the model to diagnostics.jsonl, as often as metrics are written."""
-        path = self.experiment.folder / "diagnostics.jsonl"
-        self.internals = Internals(self.model, self.optimizer, path, self.progress.update)
-
-    def show_on_tensorboard(self) -> None:
-        """Write metrics for TensorBoard too. Raises UserError where it is not installed."""
-        board = TensorBoard(self.experiment.folder / "tensorboard", self.progress.update)
-        self.metrics.followers.append(board.write)
+        if processes.first:
+            self.experiment.remove_unfinished()
+            self.record = Record(self.experiment, self.model, self.progress.update, self.console)
 
     def run(self) -> None:
         """Update until the configured number is reached, validating and saving on the way."""
@@ -172,36 +181,35 @@ class Trainer:
         started = time.monotonic() - self.progress.wall_seconds
         with note_stop_signals() as stop, make_progress_bar(self.console) as bar:
             task = bar.add_task("train", total=settings.max_updates, completed=self.progress.update, note="")
-            for batch in self._iter_batches():
+            for plans, batches in self.iter_updates():
                 if self.progress.update >= settings.max_updates:
                     break
-                with explain_out_of_memory(batch, self.config):
-                    note = self.update(batch)
+                note = self.update(plans, batches)
                 self.progress.wall_seconds = time.monotonic() - started
                 bar.update(task, completed=self.progress.update, note=note)
                 if self.progress.update % settings.valid_every_updates == 0 or (
                     self.progress.update == settings.max_updates
                 ):
                     self.validate_and_save()
-                if stop:
+                elif self.progress.update % settings.save_every_updates == 0:
+                    self.save()
+                if self.processes.any(bool(stop)):
                     self.save()
                     self.console.print(f"stopped at update {self.progress.update}; the same command goes on from there")
+                    self.processes.wait()  # for the first to have saved: torchrun ends all when one has left
                     raise KeyboardInterrupt
 
     def run_dry(self, started: float) -> None:
         """Try the worst batch and one update, and say what the run would be; `started` is the monotonic time before."""
         self.try_worst_batch()
-        batch = next(self._iter_batches())
+        first_update = next(self.iter_updates())
         seconds = time.monotonic() - started
-        with explain_out_of_memory(batch, self.config):
-            self.update(batch)
-        settings = self.config.train
-        seconds_each = self.train_set.seconds
-        plans = plan_epoch(seconds_each, settings.batch_seconds, seed=settings.seed, epoch=0, short_first=False)
+        self.update(*first_update)
+        num_updates = len(plan_updates(self.train_set.seconds, self.config.train, epoch=0))
         self.console.print(
-            f"dry run: {count_parameters(self.model):,} parameters; {len(plans)} batches an epoch, "
-            f"{settings.max_updates / len(plans):.1f} epochs; {seconds:.1f} s until the first update, which took "
-            f"{time.monotonic() - started - seconds:.2f} s"
+            f"dry run: {count_parameters(self.model):,} parameters; {num_updates} updates an epoch, "
+            f"{self.config.train.max_updates / num_updates:.1f} epochs; {seconds:.1f} s until the first update, "
+            f"which took {time.monotonic() - started - seconds:.2f} s"
         )
 
     def try_worst_batch(self) -> None:
@@ -211,120 +219,68 @@ class Trainer:
         """
         batch = load_worst_batch(self.train_set, self.config)
         devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices), explain_out_of_memory(batch, self.config):
-            self.compute_losses(batch).total.backward()
+        with torch.random.fork_rng(devices), explain_out_of_memory([batch], self.config):
+            self.updater.compute_losses(batch).total.backward()
         self.optimizer.zero_grad()
 
-    def compute_losses(self, batch: Batch) -> Losses:
-        """The losses of a batch, in the run's precision, with gradients to follow."""
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return self.model.loss(
-                batch.waveforms.to(self.device),
-                batch.waveform_lengths.to(self.device),
-                batch.tokens.to(self.device),
-                batch.token_lengths.to(self.device),
-                augment_seeds=batch.seeds,
-            )
-
-    def update(self, batch: Batch) -> str:
-        """One optimizer update on `batch`; returns what the progress bar says of it."""
+    def update(self, plans: tuple[BatchPlan, ...], batches: list[Batch]) -> str:
+        """One optimizer update; `batches` are those of `plans` that fall to this process. Returns a progress note."""
         settings, progress = self.config.train, self.progress
-        rate = learning_rate(progress.update, settings)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        strength = min(1.0, progress.update / max(1, self.config.augment.start_update))
-        self.model.set_regularization(strength if self.config.augment.start_update else 1.0)
-        with self._watch_update(progress.update + 1):
-            losses = self._compute_keyed_losses(batch)
-            num_tokens = max(1, int(batch.token_lengths.sum()))  # none where all of the batch is noise
-            loss = losses.total / num_tokens
-            loss.backward()
-            norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm))
-            is_finite = math.isfinite(norm) and math.isfinite(loss.item())
-            if is_finite:
-                self.optimizer.step()
-        self.num_bad_updates = 0 if is_finite else self.num_bad_updates + 1
-        if not is_finite:
-            self._report_bad_update(batch)
-        self.optimizer.zero_grad()
+        num_utterances = sum(len(plan.indices) for plan in plans)
+        num_tokens = sum(len(self.train_set.tokens[index]) for plan in plans for index in plan.indices)
+        record = self.record if (progress.update + 1) % settings.log_every_updates == 0 else None
+        with (
+            explain_out_of_memory(batches, self.config),
+            record.watch(progress.update + 1) if record else nullcontext(),
+        ):
+            result = self.updater.update(progress.update, batches, num_tokens)
+        self.num_bad_updates = self.num_bad_updates + 1 if result.skipped else 0
+        if result.skipped:
+            self._report_bad_update(result.bad_batches)
         progress.update += 1
-        progress.epoch, progress.number = batch.plan.epoch, batch.plan.number + 1
-        seconds = int(batch.waveform_lengths.sum()) / self.config.features.sample_rate
-        progress.audio_seconds += seconds
+        progress.epoch, progress.number = plans[0].epoch, plans[0].number + 1
+        progress.audio_seconds += result.audio_seconds
         if self.base_controller:
-            self.base_controller.step(progress.update, lambda: self.compute_losses(batch).total.item())
-        self.average.step(progress.update)
-        if progress.update % settings.log_every_updates == 0:
-            num_terms = num_tokens + len(batch.ids)  # the decoder says the end of each utterance too
-            attention = None if losses.attention is None else losses.attention.item() / num_terms
-            self.metrics.append(
-                update=progress.update,
-                epoch=progress.epoch,
-                train_loss=round(loss.item(), 5),
-                **_name_losses("train", losses.ctc.item() / num_tokens, attention),
-                **{
-                    f"train_{name}_loss": round(part.item() / num_tokens, 5)
-                    for name in ("intermediate", "consistency")
-                    if (part := getattr(losses, name)) is not None
-                },
-                learning_rate=rate,
-                gradient_norm=round(norm, 5),
-                **self._describe_base(),
-                audio_seconds=round(progress.audio_seconds, 1),
-                wall_seconds=round(progress.wall_seconds, 2),
+            self.base_controller.step(
+                progress.update, lambda: math.fsum(self.updater.compute_losses(b).total.item() for b in batches)
             )
-        return f"epoch {progress.epoch} loss {loss.item():.3f}"
+        self.average.step(progress.update)
+        if record:
+            record.add_update(progress, result, num_tokens, num_utterances)
+        return f"epoch {progress.epoch} loss {result.losses['total'] / num_tokens:.3f}"
 
-    def _compute_keyed_losses(self, batch: Batch) -> Losses:
-        """The losses of a batch in this update.
-
-        Dropout is keyed by seed and update alone, so that a resumed run draws what the uninterrupted one would.
-        """
-        torch.manual_seed(self.config.train.seed * 1_000_003 + self.progress.update)
-        return self.compute_losses(batch)
-
-    def _watch_update(self, update: int) -> AbstractContextManager[None]:
-        if self.internals and update % self.config.train.log_every_updates == 0:
-            return self.internals.watch(update)
-        return nullcontext()
+    def iter_updates(self) -> Iterator[tuple[tuple[BatchPlan, ...], list[Batch]]]:
+        """The updates still to come, each with those of its parts, loaded, that fall to this process."""
+        settings, progress, processes = self.config.train, self.progress, self.processes
+        plans, again = tee(
+            iter_updates(
+                self.train_set.seconds,
+                settings.batch_seconds,
+                micro_batch_seconds=settings.micro_batch_seconds,
+                seed=settings.seed,
+                short_first_epochs=settings.short_first_epochs,
+                epoch=progress.epoch,
+                number=progress.number,
+            )
+        )
+        own = (list(update[processes.rank :: processes.count]) for update in again)
+        return zip(plans, load_updates(self.train_set, own, settings.num_workers), strict=True)
 
     def validate_and_save(self) -> None:
         """Validate, keep the checkpoint if it is among the best, draw the curves, save the state."""
-        progress = self.progress
         with self.average.applied():
             found = self.validator.run(self.model, self.device, self.dtype)
-            self._keep(found)
-        wer, cer = 100 * found.words.rate, 100 * found.characters.rate
-        self.metrics.append(
-            update=progress.update,
-            valid_loss=round(found.loss, 5),
-            **_name_losses("valid", found.ctc_loss, found.attention_loss),
-            valid_wer=round(wer, 4),
-            valid_cer=round(cer, 4),
-            audio_seconds=round(progress.audio_seconds, 1),
-            wall_seconds=round(progress.wall_seconds, 2),
-        )
-        self.console.print(
-            f"update {progress.update}: validation loss {found.loss:.3f}, WER {wer:.2f} %, CER {cer:.2f} % · "
-            f"{progress.audio_seconds / max(1e-9, progress.wall_seconds):.0f} audio s/s\n"
-            f"  reference:  {found.example_reference[:100]}\n  hypothesis: {found.example_hypothesis[:100]}",
-            highlight=False,
-            markup=False,
-        )
-        draw_curves(read_metrics(self.metrics.path), self.experiment.folder / "curves.png", self.experiment.folder.name)
-        if self.internals:
-            draw_internals(read_metrics(self.internals.log.path), self.experiment.folder / "diagnostics.png")
+            if self.record:
+                self._keep(found)
+        if self.record:
+            self.record.add_validation(self.progress, found)
         self.save()
 
     def save(self) -> None:
         """Write the state to resume from."""
-        run = (self.model, self.optimizer, self.progress, self.config, self.inputs, self.average.tensors)
-        save_state(self.experiment.state, *run)
-
-    def _describe_base(self) -> dict[str, float]:
-        """The rotary base for metrics.jsonl, where there is one that moves."""
-        base = self.model.encoder.rotary_base
-        return {} if base is None or base.mode == "fixed" else {"rotary_base": round(base.base, 3)}
+        if self.processes.first:
+            run = (self.model, self.optimizer, self.progress, self.config, self.inputs, self.average.tensors)
+            save_state(self.experiment.state, *run)
 
     def _keep(self, found: Validation) -> None:
         """Write a checkpoint if it is among the best by validation WER, and remove the one that it beats."""
@@ -351,36 +307,25 @@ class Trainer:
         for beaten in ranked[self.config.train.keep_checkpoints :]:
             self.experiment.checkpoint(beaten["update"]).unlink(missing_ok=True)
 
-    def _iter_batches(self) -> Iterator[Batch]:
-        settings, progress = self.config.train, self.progress
-        plans = iter_batches(
-            self.train_set.seconds,
-            settings.batch_seconds,
-            seed=settings.seed,
-            short_first_epochs=settings.short_first_epochs,
-            epoch=progress.epoch,
-            number=progress.number,
-        )
-        return load_batches(self.train_set, plans, settings.num_workers)
-
-    def _report_bad_update(self, batch: Batch) -> None:
-        update, names = self.progress.update, " ".join(batch.ids[:8])
-        path = self.experiment.bad_batch(update)
-        save_bad_batch(path, batch, update)
-        where = find_first_not_finite(self.model, lambda: self._compute_keyed_losses(batch).total)
-        logger.warning(
-            "update %d: loss or gradient is not finite, skipped; first in %s; utterances %s, saved in %s",
-            *(update, where, names, path),
-        )
+    def _report_bad_update(self, batches: list[Batch]) -> None:
+        """Keep `batches`, the parts of this process that may be to blame; stop after too many such updates in a row."""
+        blamed = self.processes.gather([name for batch in batches for name in batch.ids])
+        update, names = self.progress.update, " ".join(list(chain.from_iterable(blamed))[:8])
+        for batch in batches:
+            path = self.experiment.bad_batch(update, batch.plan.part)
+            save_bad_batch(path, batch, update)
+            logger.warning(
+                "update %d: loss or gradient is not finite, skipped; first in %s; utterances %s, saved in %s",
+                *(update, self._find_first_not_finite(batch), names, path),
+            )
         if self.num_bad_updates == MOST_BAD_UPDATES:
             raise UserError(
                 f"{MOST_BAD_UPDATES} updates in a row were not finite (last utterances: {names}); "
                 "lower train.learning_rate, or set train.precision = 'float32'"
             )
 
-
-def _name_losses(split: str, ctc: float, attention: float | None) -> dict[str, float]:
-    """The parts of the loss for metrics.jsonl; nothing where CTC is all of it."""
-    if attention is None:
-        return {}
-    return {f"{split}_ctc_loss": round(ctc, 5), f"{split}_attention_loss": round(attention, 5)}
+    def _find_first_not_finite(self, batch: Batch) -> str:
+        """The module that breaks first over `batch`, dropped out as it was in this update."""
+        return find_first_not_finite(
+            self.model, lambda: self.updater.compute_drawn_losses(self.progress.update, batch).total
+        )

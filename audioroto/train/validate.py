@@ -1,5 +1,6 @@
 """How well the model does on held-out speech while it trains."""
 
+from collections import ChainMap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from audioroto.score.error_rate import ErrorRate, score_utterances
 from audioroto.search.ctc_greedy import ctc_greedy
 from audioroto.text.normalize import normalize
 from audioroto.text.tokenizer import Tokenizer
+from audioroto.train.distributed import ALONE, Processes
 
 
 @dataclass(frozen=True)
@@ -30,24 +32,30 @@ class Validation:
 
 
 class Validator:
-    """Runs the model over a validation set, in batches of at most `batch_seconds` of audio."""
+    """Runs the model over a validation set, in batches of at most `batch_seconds` of audio, shared out to processes."""
 
     def __init__(
-        self, dataset: SpeechDataset, references: dict[str, str], tokenizer: Tokenizer, batch_seconds: float
+        self,
+        dataset: SpeechDataset,
+        references: dict[str, str],
+        tokenizer: Tokenizer,
+        batch_seconds: float,
+        processes: Processes = ALONE,
     ) -> None:
         plans = make_batches([utterance.seconds for utterance in dataset.utterances], batch_seconds)
         self.dataset = dataset
         self.plans = [BatchPlan(0, number, tuple(indices)) for number, indices in enumerate(plans)]
         self.references = references
         self.tokenizer = tokenizer
+        self.processes = processes
 
     @torch.no_grad()
     def run(self, model: AsrModel, device: torch.device, dtype: torch.dtype) -> Validation:
         """Validate `model` without augmentation and leave it in training mode."""
         model.eval()
-        loss, ctc, attention, num_tokens, num_ends = 0.0, 0.0, 0.0, 0, 0
+        loss, ctc, attention, num_tokens, num_ends = 0.0, 0.0, 0.0, 0.0, 0.0
         hypotheses: dict[str, str] = {}
-        for batch in load_batches(self.dataset, self.plans, num_workers=0):
+        for batch in load_batches(self.dataset, self.plans[self.processes.rank :: self.processes.count], num_workers=0):
             tokens, token_lengths = batch.tokens.to(device), batch.token_lengths.to(device)
             with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 frames, lengths = model.encode(batch.waveforms.to(device), batch.waveform_lengths.to(device))
@@ -62,6 +70,8 @@ class Validator:
             for utterance_id, row, length in zip(batch.ids, log_probs.cpu().numpy(), lengths.tolist(), strict=True):
                 hypotheses[utterance_id] = self.tokenizer.decode(list(ctc_greedy(row[:length]).tokens))
         model.train()
+        loss, ctc, attention, num_tokens, num_ends = self.processes.sum([loss, ctc, attention, num_tokens, num_ends])
+        hypotheses = dict(ChainMap(*self.processes.gather(hypotheses)))
         words = score_utterances(self.references, hypotheses)
         characters = score_utterances(self.references, hypotheses, unit="character")
         example = min(self.references)
@@ -76,10 +86,12 @@ class Validator:
         )
 
 
-def open_validation_set(valid_dir: str | Path, tokenizer: Tokenizer, config: Config) -> Validator:
+def open_validation_set(
+    valid_dir: str | Path, tokenizer: Tokenizer, config: Config, processes: Processes = ALONE
+) -> Validator:
     """The validator of a data directory, its transcripts normalised as the configuration says."""
     utterances = read_datadir(valid_dir)
     references = {utterance.id: normalize(utterance.text or "", config.text.normalizer) for utterance in utterances}
     tokens = [tokenizer.encode(references[utterance.id]) for utterance in utterances]
     dataset = SpeechDataset(utterances, tokens, config.features.sample_rate)
-    return Validator(dataset, references, tokenizer, config.train.batch_seconds)
+    return Validator(dataset, references, tokenizer, config.train.batch_seconds, processes)

@@ -5,7 +5,7 @@ import torch
 from audioroto.config import Augment
 from audioroto.corpus.batches import BatchPlan
 from audioroto.corpus.datadir import read_datadir
-from audioroto.corpus.loader import SpeechDataset, load_batches, pad_waveforms, utterance_seed
+from audioroto.corpus.loader import SpeechDataset, load_batches, load_updates, pad_waveforms, utterance_seed
 from audioroto.corpus.surroundings import Surroundings
 
 
@@ -82,3 +82,10 @@ def test_a_batch_may_be_nonspeech_alone(dataset):
     batch = dataset[BatchPlan(0, 0, (0, 1))]
     assert batch.tokens.shape == (2, 0)
     assert batch.token_lengths.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_update_may_have_many_batches_or_none(dataset, num_workers):
+    updates = [[BatchPlan(0, 0, (1,)), BatchPlan(0, 0, (2, 3), 1)], [], [BatchPlan(0, 2, (4,))]]
+    loaded = list(load_updates(dataset, updates, num_workers))
+    assert [[batch.plan for batch in batches] for batches in loaded] == updates

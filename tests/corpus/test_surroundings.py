@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from audioroto.config import Augment
+from audioroto.corpus.loader import utterance_seed
 from audioroto.corpus.surroundings import Surroundings
 from audioroto.errors import UserError
+from audioroto.features.specaugment import spec_augment
+from audioroto.model.asr import _SECOND_VIEW
 
 RATE = 8000
 SPEECH = np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
@@ -53,6 +57,25 @@ def test_switching_noise_on_leaves_speed_volume_and_room_as_they_were():
         noisy = perturb(seed, **settings, noise_share=1.0, noise_snr_decibels=(60.0, 60.0))
         assert len(noisy) == len(quiet)
         assert np.linalg.norm(noisy - quiet) == pytest.approx(1e-3 * np.linalg.norm(quiet), rel=0.05)
+
+
+def test_all_that_is_drawn_for_an_utterance_has_streams_of_its_own(monkeypatch):
+    """SpecAugment's too, in both views: one that is shared would tie speed and volume to the widths of masks."""
+    open_stream, streams = np.random.default_rng, []
+
+    def note(seed):
+        streams.append(open_stream(seed).integers(2**63))
+        return open_stream(seed)
+
+    monkeypatch.setattr(np.random, "default_rng", note)
+    for seed in (5, utterance_seed(0, 0, "a")):
+        draw(seed, nonspeech_share=1.0)
+        perturb(seed)
+        seeds = [seed, seed ^ _SECOND_VIEW]
+        options = {"num_frequency_masks": 1, "frequency_mask_bins": 2, "num_time_masks": [1, 1], "time_mask_share": 0.5}
+        spec_augment(torch.zeros(2, 9, 4), torch.tensor([9, 9]), seeds, **options)
+    assert len(streams) == 8
+    assert len(set(streams)) == 8
 
 
 def test_noises_are_found_in_all_folders_in_one_order_but_no_impulse_responses(noise_dir):

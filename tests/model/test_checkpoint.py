@@ -58,6 +58,17 @@ def test_damaged_and_foreign_files_are_refused_by_name(checkpoint, tmp_path):
             load_checkpoint(path)
 
 
+@pytest.mark.parametrize("place", [200, -1, -5000])
+def test_an_altered_file_is_refused_by_name(place, checkpoint, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_checkpoint(path, checkpoint)
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"{path} is damaged"):
+        load_checkpoint(path)
+
+
 def test_weights_of_another_network_are_refused(checkpoint):
     weights = dict(checkpoint.weights)
     weights["of.another.version"] = weights.pop("ctc.project.weight")

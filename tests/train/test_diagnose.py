@@ -50,20 +50,20 @@ def test_the_worst_batch_is_heard_at_the_slowest_speed(tone_corpus, tiny_config)
 )
 @pytest.mark.parametrize(
     ("lengths", "advice"),
-    [((16000, 32000), "train.batch_seconds=30"), ((160000,), "train.max_utterance_seconds=5")],
+    [((16000, 32000), "train.micro_batch_seconds=30"), ((160000,), "train.max_utterance_seconds=5")],
 )
 def test_out_of_memory_says_what_to_set(error, lengths, advice):
-    with pytest.raises(UserError, match=f"--set {advice}"), explain_out_of_memory(make_batch(*lengths), Config()):
+    with pytest.raises(UserError, match=f"--set {advice}"), explain_out_of_memory([make_batch(*lengths)], Config()):
         raise error
 
 
 def test_what_the_processor_itself_says_is_understood():
-    with pytest.raises(UserError, match="out of memory"), explain_out_of_memory(make_batch(16000), Config()):
+    with pytest.raises(UserError, match="out of memory"), explain_out_of_memory([make_batch(16000)], Config()):
         torch.empty(2**55)
 
 
 def test_other_errors_stay_what_they_are():
-    with pytest.raises(RuntimeError, match="shapes"), explain_out_of_memory(make_batch(16000), Config()):
+    with pytest.raises(RuntimeError, match="shapes"), explain_out_of_memory([make_batch(16000)], Config()):
         raise RuntimeError("shapes differ")
 
 

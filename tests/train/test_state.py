@@ -8,6 +8,7 @@ from torch import nn
 
 from audioroto.config import Config
 from audioroto.errors import UserError
+from audioroto.model import tensor_file
 from audioroto.train import state
 from audioroto.train.optimizer import make_optimizer
 from audioroto.train.state import Progress, load_state, previous_state, save_state
@@ -92,7 +93,7 @@ def test_a_full_disk_loses_nothing(path, run, monkeypatch):
 
     before = {file: file.read_bytes() for file in path.parent.iterdir()}
     with monkeypatch.context() as patched:
-        patched.setattr(state, "save_file", write_a_part)
+        patched.setattr(tensor_file, "save_file", write_a_part)
         with pytest.raises(OSError, match="No space left"):
             save(path, run, 3)
     assert {file: file.read_bytes() for file in path.parent.iterdir()} == before

@@ -39,17 +39,21 @@ def run(config: Config, tone_corpus: Path, trained: Path, exp_dir: Path, **optio
         )
 
 
+def begin(config: Config, tone_corpus: Path, trained: Path, exp_dir: Path) -> Trainer:
+    paths = (tone_corpus / "train", tone_corpus / "valid", trained / "tokenizer.model", exp_dir)
+    trainer = Trainer(config, *paths, device="cpu", console=Console(quiet=True))
+    trainer.resume(restart=False)
+    return trainer
+
+
 def run_until(update: int, config: Config, tone_corpus: Path, trained: Path, exp_dir: Path) -> None:
     """Run from the start, and save and leave after `update`: in mid-epoch, between validations."""
-    with open(os.devnull, "w") as nowhere:
-        paths = (tone_corpus / "train", tone_corpus / "valid", trained / "tokenizer.model", exp_dir)
-        trainer = Trainer(config, *paths, device="cpu", console=Console(file=nowhere))
-        trainer.resume(restart=False)
-        for batch in trainer._iter_batches():
-            trainer.update(batch)
-            if trainer.progress.update == update:
-                break
-        trainer.save()
+    trainer = begin(config, tone_corpus, trained, exp_dir)
+    for plans, batches in trainer.iter_updates():
+        trainer.update(plans, batches)
+        if trainer.progress.update == update:
+            break
+    trainer.save()
 
 
 def test_it_learns_the_language_of_tones(trained):
@@ -100,7 +104,7 @@ def test_resumed_equals_uninterrupted(tiny_config, tone_corpus, trained, tmp_pat
 
 
 def test_the_running_average_is_what_is_validated_kept_and_resumed(tiny_config, tone_corpus, trained, tmp_path):
-    config = change(tiny_config, max_updates=9, valid_every_updates=3, average_decay=0.9)
+    config = change(tiny_config, max_updates=9, valid_every_updates=3, average_decay=0.9, micro_batch_seconds=3.0)
     run(config, tone_corpus, trained, tmp_path / "whole")
     run_until(5, config, tone_corpus, trained, tmp_path / "parts")
     run(config, tone_corpus, trained, tmp_path / "parts")
@@ -127,7 +131,8 @@ def test_switches_for_little_data_go_on_where_they_stopped(tiny_config, tone_cor
         "augment": {"nonspeech_share": 0.3},
     }
     sections = {name: getattr(tiny_config, name).model_copy(update=update) for name, update in changes.items()}
-    config = change(tiny_config.model_copy(update=sections), max_updates=8, valid_every_updates=4, log_every_updates=1)
+    settings = {"max_updates": 8, "valid_every_updates": 4, "log_every_updates": 1, "micro_batch_seconds": 3.0}
+    config = change(tiny_config.model_copy(update=sections), **settings)
     run(config, tone_corpus, trained, tmp_path / "whole")
     run_until(3, config, tone_corpus, trained, tmp_path / "parts")
     run(config, tone_corpus, trained, tmp_path / "parts")
@@ -160,31 +165,38 @@ def test_other_training_data_is_refused(tiny_config, tone_corpus, trained, tmp_p
 @pytest.fixture
 def trainer(tiny_config, tone_corpus, trained, tmp_path):
     """A run at its first update."""
-    paths = (tone_corpus / "train", tone_corpus / "valid", trained / "tokenizer.model", tmp_path)
-    with open(os.devnull, "w") as nowhere:
-        trainer = Trainer(tiny_config, *paths, device="cpu", console=Console(file=nowhere))
-        trainer.resume(restart=False)
-        yield trainer
+    return begin(tiny_config, tone_corpus, trained, tmp_path)
 
 
 def test_losses_that_are_not_finite_are_skipped_and_kept_then_refused(trainer, tmp_path, caplog):
-    batch = next(trainer._iter_batches())
+    plans, (batch,) = next(trainer.iter_updates())
     batch.waveforms[0, :4000] = float("nan")
     before = trainer.model.state_dict()["ctc.project.weight"].clone()
     for _ in range(9):
-        trainer.update(batch)
+        trainer.update(plans, [batch])
     assert torch.equal(trainer.model.state_dict()["ctc.project.weight"], before)
     with pytest.raises(UserError, match=batch.ids[0]):
-        trainer.update(batch)
+        trainer.update(plans, [batch])
     assert "first in the output of fbank" in caplog.text
     saved = sorted((tmp_path / "bad_batches").iterdir())
     assert len(saved) == 10
     assert torch.equal(load_file(saved[0])["tokens"], batch.tokens)
 
 
+def test_of_many_parts_the_one_to_blame_is_kept_and_computed_again(tiny_config, tone_corpus, trained, tmp_path, caplog):
+    trainer = begin(change(tiny_config, micro_batch_seconds=2.0), tone_corpus, trained, tmp_path)
+    plans, batches = next(trainer.iter_updates())
+    assert len(batches) > 2
+    batches[1].waveforms[0, :4000] = float("nan")
+    trainer.update(plans, batches)
+    assert [path.name for path in (tmp_path / "bad_batches").iterdir()] == ["update-0000000-1.safetensors"]
+    assert caplog.text.count("first in the output of fbank") == 1
+    assert batches[1].ids[0] in caplog.text
+    assert batches[0].ids[0] not in caplog.text
+
+
 def test_the_trial_of_the_worst_batch_leaves_no_trace(trainer):
-    batch = next(trainer._iter_batches())
-    trainer.update(batch)  # so that the optimizer has moments
+    trainer.update(*next(trainer.iter_updates()))  # so that the optimizer has moments
     weights = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
     moments = [state["exp_avg"].clone() for state in trainer.optimizer.state.values()]
     random = torch.get_rng_state()
@@ -200,7 +212,7 @@ def test_a_run_that_will_not_fit_ends_before_it_begins(trainer, monkeypatch):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
 
     monkeypatch.setattr(trainer.model, "loss", fill)
-    with pytest.raises(UserError, match=r"out of memory .* --set train\.batch_seconds=4"):
+    with pytest.raises(UserError, match=r"out of memory .* --set train\.micro_batch_seconds=4"):
         trainer.run()
     assert trainer.progress.update == 0
 
@@ -255,7 +267,8 @@ def test_a_damaged_state_gives_way_to_the_one_before(tiny_config, tone_corpus, t
     assert all(torch.equal(whole[name], again[name]) for name in whole)
 
 
-def test_interrupted_it_saves_and_says_how_to_go_on(tiny_config, tone_corpus, trained, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_saves_and_says_how_to_go_on(number, tiny_config, tone_corpus, trained, tmp_path):
     save_config(change(tiny_config, max_updates=100_000, valid_every_updates=50_000), tmp_path / "config.toml")
     command = [sys.executable, "-m", "audioroto", "train"]
     for option, value in {
@@ -268,11 +281,11 @@ def test_interrupted_it_saves_and_says_how_to_go_on(tiny_config, tone_corpus, tr
         command += [option, str(value)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     metrics = tmp_path / "exp" / "metrics.jsonl"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and not read_metrics(metrics):
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "the same command goes on from there" in errors
     assert "Traceback" not in errors

@@ -1,0 +1,15 @@
+import json
+
+import pytest
+
+from audioroto.bench.loading import bench_loading
+
+
+def test_ready_and_loaded_batches_take_turns(tiny_config, tone_corpus, tmp_path, capsys):
+    cost = bench_loading(tiny_config, tone_corpus / "train", None, tmp_path, "cpu", num_updates=2, num_rounds=2)
+    assert [len(cost.ready), len(cost.loaded)] == [2, 2]
+    assert cost.share > 0
+    assert cost.loader_milliseconds > 0
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    assert figures["share"] == pytest.approx(cost.share)
+    assert "loading costs" in capsys.readouterr().out
