@@ -3,6 +3,7 @@ import pytest
 import soundfile
 
 from audioroto.config import Augment
+from audioroto.corpus import surroundings
 from audioroto.corpus.surroundings import Surroundings
 from audioroto.errors import UserError
 
@@ -86,3 +87,12 @@ def test_a_folder_without_audio_is_refused_with_the_next_step(key, tmp_path):
         Surroundings(Augment(**{key: str(tmp_path / "nowhere")}), RATE)
     with pytest.raises(UserError, match=f"augment.{key}: .* holds no audio to use; give a folder of .wav"):
         Surroundings(Augment(**{key: str(tmp_path)}), RATE)
+
+
+def test_noises_that_are_kept_are_heard_like_those_that_are_read(noise_dir, monkeypatch):
+    soundfile.write(noise_dir / "b/rain.WAV", np.random.default_rng(2).standard_normal(3 * RATE) / 10, RATE)
+    settings = {"noise_share": 1.0, "noise_dir": str(noise_dir / "b")}
+    kept = [perturb(seed, **settings) for seed in range(5)]
+    monkeypatch.setattr(surroundings, "_KEPT_SECONDS", 0.0)
+    for seed, samples in enumerate(kept):
+        np.testing.assert_allclose(perturb(seed, **settings)[:-1], samples[:-1], atol=1e-3)
