@@ -29,11 +29,10 @@ class Experiment:
 
     def remove_unfinished(self) -> None:
         """Remove the temporary files of what a killed run was just writing."""
-        for pattern in (".resume*-????????.safetensors", ".metrics-????????.jsonl", ".curves-????????.png"):
-            for path in self.folder.glob(pattern):
+        names = (".dropped-*.tsv", ".config-*.toml", ".metrics-*.jsonl", ".curves-*.png", ".resume*-*.safetensors")
+        for name in (*names, "checkpoints/.update-*-*.safetensors"):
+            for path in self.folder.glob(name):
                 path.unlink(missing_ok=True)
-        for path in self.checkpoints.glob(".update-*-????????.safetensors"):
-            path.unlink(missing_ok=True)
 
 
 def make_progress_bar(console: Console) -> Progress:
