@@ -16,7 +16,7 @@ from audioroto.bench.ablation_report import write_report
 from audioroto.bench.ablation_result import Plan, read_plan, read_result, write_plan, write_result
 from audioroto.bench.ablation_summary import Summary
 from audioroto.bench.measure_arm import measure_arm
-from audioroto.config import Config
+from audioroto.config import Config, parse_config
 from audioroto.corpus.datadir import Utterance, read_datadir
 from audioroto.errors import UserError
 from audioroto.model.asr import build_model, count_parameters
@@ -109,11 +109,12 @@ def _set_terms(config: Config, train_dir: Path, valid_dir: Path, out_dir: Path, 
 
 def _refuse_other_run(path: Path, config: Config, inputs: str) -> None:
     found = read_result(path)
+    earlier = parse_config(found.settings, str(path)).model_dump(mode="json")  # what was no setting yet had its default
     changed = [
-        f"{section}.{key} was {found.settings[section].get(key)!r}, is {value!r}"
+        f"{section}.{key} was {earlier[section][key]!r}, is {value!r}"
         for section, table in config.model_dump(mode="json").items()
         for key, value in table.items()
-        if found.settings[section].get(key) != value
+        if earlier[section][key] != value
     ]
     if found.inputs != inputs:
         changed.append("it was trained on other data or another tokenizer")

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from pathlib import Path
@@ -101,19 +102,28 @@ def test_other_settings_are_refused(finished, tone_corpus, config_file):
         run(tone_corpus, finished, config_file, ARMS, "train.batch_seconds=4.0")
 
 
+def test_a_setting_that_was_none_yet_had_its_default(finished, tone_corpus, config_file, tmp_path):
+    shutil.copytree(finished, tmp_path / "runs")
+    path = tmp_path / "runs" / "baseline-seed1" / "result.json"
+    result = json.loads(path.read_text())
+    del result["settings"]["train"]["micro_batch_seconds"]
+    path.write_text(json.dumps(result))
+    assert run(tone_corpus, tmp_path / "runs", config_file).num_runs == 2
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(finished, tone_corpus, config_file, tmp_path, monkeypatch):
     original = Trainer.update
     updates: list[int] = []
 
-    def stop_at_25(self, batch):
+    def stop_at_25(self, *parts):
         if self.progress.update == 25:
             self.save()
             raise KeyboardInterrupt
-        return original(self, batch)
+        return original(self, *parts)
 
-    def count(self, batch):
+    def count(self, *parts):
         updates.append(self.progress.update)
-        return original(self, batch)
+        return original(self, *parts)
 
     monkeypatch.setattr(Trainer, "update", stop_at_25)
     with pytest.raises(KeyboardInterrupt):
