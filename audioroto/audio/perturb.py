@@ -93,14 +93,11 @@ def make_impulse_response(
 
 def make_noise(generator: np.random.Generator, num_samples: int, slope: float) -> np.ndarray:
     """Noise whose power falls with frequency as 1 / f^slope: 0 is white, 1 pink; (num_samples,) float32, of power 1."""
-    import torch
-
     num_fast = 1 << max(1, num_samples - 1).bit_length()
-    white = torch.from_numpy(generator.standard_normal(num_fast, dtype=np.float32))
+    spectrum = np.fft.rfft(generator.standard_normal(num_fast, dtype=np.float32))
     # From 1: the power at 0 Hz stays finite.
-    frequencies = torch.arange(1, num_fast // 2 + 2, dtype=torch.float32)
-    with _one_thread():
-        noise = torch.fft.irfft(torch.fft.rfft(white) * frequencies ** (-slope / 2)).numpy()[:num_samples]
+    frequencies = np.arange(1, len(spectrum) + 1, dtype=np.float32)
+    noise = np.fft.irfft(spectrum * frequencies ** (-slope / 2))[:num_samples]
     return (noise / np.sqrt(np.square(noise).mean())).astype(np.float32)
 
 

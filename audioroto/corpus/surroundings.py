@@ -102,7 +102,7 @@ def find_noises(folder: Path) -> list[Path]:
     return [path for path in _find_audio(folder) if not _is_response(path, folder)]
 
 
-@lru_cache(maxsize=100)  # at most 190 MB of 16 kHz audio in each worker
+@lru_cache(maxsize=256)  # half a gigabyte in each worker, were they all of the longest
 def _load_once(path: Path, sample_rate: int) -> np.ndarray:
     """The whole of a short file. Not to be written to: the next caller gets the same array."""
     return load_audio(path, sample_rate)[0]

@@ -29,12 +29,10 @@ class Experiment:
 
     def remove_unfinished(self) -> None:
         """Remove the temporary files of what a killed run was just writing."""
-        logs = (".metrics-????????.jsonl", ".curves-????????.png", ".diagnostics-????????.*")
-        for pattern in (".resume*-????????.safetensors", *logs):
-            for path in self.folder.glob(pattern):
+        names = (".dropped-*.tsv", ".config-*.toml", ".metrics-*.jsonl", ".curves-*.png", ".resume*-*.safetensors")
+        for name in (*names, ".diagnostics-*.*", "checkpoints/.update-*-*.safetensors"):
+            for path in self.folder.glob(name):
                 path.unlink(missing_ok=True)
-        for path in self.checkpoints.glob(".update-*-????????.safetensors"):
-            path.unlink(missing_ok=True)
 
 
 def make_progress_bar(console: Console) -> Progress:

@@ -111,6 +111,18 @@ def test_a_room_rings_on_but_moves_nothing_and_is_as_loud():
     assert np.linalg.norm(heard) == pytest.approx(0.5, rel=1e-4)
 
 
+@settings(max_examples=20)
+@given(st.integers(1, 20_000), st.integers(1, 3000))
+def test_a_room_is_a_convolution(num_samples, num_response):
+    generator = np.random.default_rng([num_samples, num_response])
+    samples = generator.standard_normal(num_samples).astype(np.float32)
+    response = generator.standard_normal(num_response).astype(np.float32) / 100
+    response[0] = 1.0
+    expected = np.convolve(samples, response)[:num_samples]
+    expected *= np.linalg.norm(samples) / np.linalg.norm(expected)
+    np.testing.assert_allclose(add_reverberation(samples, response), expected, atol=1e-4)
+
+
 def test_the_time_before_the_direct_sound_of_a_recorded_room_is_left_out():
     samples = np.random.default_rng(0).standard_normal(777).astype(np.float32)
     late = np.zeros(200, np.float32)

@@ -119,15 +119,15 @@ def test_an_interrupted_run_goes_on_where_it_stopped(finished, tone_corpus, conf
     original = Trainer.update
     updates: list[int] = []
 
-    def stop_at_25(self, batch):
+    def stop_at_25(self, *parts):
         if self.progress.update == 25:
             self.save()
             raise KeyboardInterrupt
-        return original(self, batch)
+        return original(self, *parts)
 
-    def count(self, batch):
+    def count(self, *parts):
         updates.append(self.progress.update)
-        return original(self, batch)
+        return original(self, *parts)
 
     monkeypatch.setattr(Trainer, "update", stop_at_25)
     with pytest.raises(KeyboardInterrupt):

@@ -4,6 +4,7 @@ import soundfile
 import torch
 
 from audioroto.config import Augment
+from audioroto.corpus import surroundings
 from audioroto.corpus.loader import utterance_seed
 from audioroto.corpus.surroundings import Surroundings
 from audioroto.errors import UserError
@@ -140,3 +141,12 @@ def test_nonspeech_is_taken_from_the_folder_of_noises(noise_dir):
     settings = {"nonspeech_share": 1.0, "noise_dir": str(noise_dir)}
     spectra = [np.abs(np.fft.rfft(draw(seed, **settings))) for seed in range(60)]
     assert 0.5 < np.mean([spectrum.argmax() == 1000 for spectrum in spectra]) < 0.9
+
+
+def test_noises_that_are_kept_are_heard_like_those_that_are_read(noise_dir, monkeypatch):
+    soundfile.write(noise_dir / "b/rain.WAV", np.random.default_rng(2).standard_normal(3 * RATE) / 10, RATE)
+    settings = {"noise_share": 1.0, "noise_dir": str(noise_dir / "b")}
+    kept = [perturb(seed, **settings) for seed in range(5)]
+    monkeypatch.setattr(surroundings, "_KEPT_SECONDS", 0.0)
+    for seed, samples in enumerate(kept):
+        np.testing.assert_allclose(perturb(seed, **settings)[:-1], samples[:-1], atol=1e-3)
