@@ -2,6 +2,9 @@
 
 import numpy as np
 
+# Of full scale, −120 dB. Note: a codec leaves traces of 1e-20 where a recording is silent, which no scaling makes a sound.
+SILENT_PEAK = 1e-6
+
 _HUM_HERTZ = (40.0, 400.0)  # mains, fans, motors
 _NUM_HARMONICS = 12
 _CLICKS_PER_SECOND = (0.5, 8.0)
@@ -37,4 +40,4 @@ def make_clicks(generator: np.random.Generator, num_samples: int, rate: int) -> 
 def set_peak(samples: np.ndarray, decibels: float) -> np.ndarray:
     """The samples (S,) scaled so that the loudest lies at `decibels` of full scale; silence stays as it is."""
     peak = np.abs(samples).max(initial=0.0)
-    return samples * np.float32(10.0 ** (decibels / 20.0) / peak) if peak else samples
+    return samples * np.float32(10.0 ** (decibels / 20.0) / peak) if peak > SILENT_PEAK else samples

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from audioroto.audio.nonspeech import SILENT_PEAK
 from audioroto.audio.resample import resample
 from audioroto.errors import UserError
 
@@ -48,7 +49,7 @@ def add_noise(samples: np.ndarray, noise: np.ndarray, snr_decibels: float) -> np
     from torchaudio.functional import add_noise as add_scaled
 
     noise = np.resize(noise, len(samples))
-    if not (samples.any() and noise.any()):
+    if min(np.abs(samples).max(), np.abs(noise).max()) < SILENT_PEAK:
         return samples
     with _one_thread():
         mixed = add_scaled(torch.from_numpy(samples), torch.from_numpy(noise), torch.tensor(float(snr_decibels)))

@@ -72,7 +72,7 @@ def test_short_noise_is_repeated():
     np.testing.assert_allclose(add_noise(samples, noise, 0.0), [2, 0, 2, 0, 2, 0], atol=1e-6)
 
 
-@pytest.mark.parametrize(("speech", "noise"), [(0, 1), (1, 0), (0, 0)])
+@pytest.mark.parametrize(("speech", "noise"), [(0, 1), (1, 0), (0, 0), (1, 1e-22)])
 def test_silence_neither_gets_nor_gives_noise(speech, noise):
     samples = np.full(100, speech, np.float32)
     np.testing.assert_array_equal(add_noise(samples, np.full(100, noise, np.float32), 10.0), samples)
