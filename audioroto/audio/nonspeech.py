@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# Of full scale, −120 dB. Note: a codec leaves traces of 1e-20 where a recording is silent, which no scaling makes a sound.
+# Of full scale, −120 dB. Note: a codec leaves traces of 1e-20 where a recording is silent; scaled up they are no sound.
 SILENT_PEAK = 1e-6
 
 _HUM_HERTZ = (40.0, 400.0)  # mains, fans, motors
