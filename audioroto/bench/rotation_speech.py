@@ -197,8 +197,8 @@ def mean_correlation(covariance: Tensor) -> float:
 
 
 def _matched(layer: HybridAttention, parts: Tensor) -> Tensor:
-    """Queries and keys of one utterance as the rotation meets them, (2, H, T, K) float64; `parts` is the projection."""
-    matched = parts[0].double().unflatten(-1, (3, layer.num_heads, -1))[:, :2].permute(1, 2, 0, 3)  # (2, H, T, K)
+    """Queries and keys of one utterance as the rotation meets them, (2, H, T, K) float64; `parts` is the projection (T, 3·D)."""
+    matched = parts.double().unflatten(-1, (3, layer.num_heads, -1))[:, :2].permute(1, 2, 0, 3)  # (2, H, T, K)
     if layer.gains is not None:
         matched = matched * (matched.square().mean(-1, keepdim=True) + EPSILON).rsqrt()
         matched = matched * layer.gains.double().view(2, layer.num_heads, 1, -1)
