@@ -197,7 +197,7 @@ def mean_correlation(covariance: Tensor) -> float:
 
 
 def _matched(layer: HybridAttention, parts: Tensor) -> Tensor:
-    """Queries and keys of one utterance as the rotation meets them, (2, H, T, K) float64; `parts` is the projection (T, 3·D)."""
+    """Queries and keys of one utterance as the rotation meets them, (2, H, T, K) float64; `parts` (T, 3·D)."""
     matched = parts.double().unflatten(-1, (3, layer.num_heads, -1))[:, :2].permute(1, 2, 0, 3)  # (2, H, T, K)
     if layer.gains is not None:
         matched = matched * (matched.square().mean(-1, keepdim=True) + EPSILON).rsqrt()
