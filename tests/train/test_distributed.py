@@ -25,7 +25,8 @@ def config(tiny_config):
             "train": tiny_config.train.model_copy(
                 update={
                     "max_updates": 6,
-                    "micro_batch_seconds": 2.0,
+                    "batch_seconds": 4.0,
+                    "micro_batch_seconds": 1.0,
                     "valid_every_updates": 3,
                     "log_every_updates": 1,
                     "average_decay": 0.9,
