@@ -219,6 +219,7 @@ class Trainer:
         """
         batch = load_worst_batch(self.train_set, self.config)
         devices = [self.device] if self.device.type == "cuda" else []
+        self.model.set_regularization(0.0)  # a block that is dropped takes no memory
         with torch.random.fork_rng(devices), explain_out_of_memory([batch], self.config):
             self.updater.compute_losses(batch).total.backward()
         self.optimizer.zero_grad()
