@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
 # Two shared cores can be slow at any moment: no example fails for the time it took.
 settings.register_profile("audioroto", deadline=None, print_blob=True)
 settings.load_profile("audioroto")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _leave_the_allocator() -> Iterator[None]:
+    """Keeps verbs that run in the tests' own process from changing how it frees memory, which other tests measure."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audioroto.model.allocator.keep_freed_memory", lambda: False)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from audioroto.bench.measure import (
 from audioroto.config import Config
 from audioroto.features.fbank import FRAME_HOP_SECONDS
 from audioroto.files import atomic_path
-from audioroto.model.allocator import keep_freed_memory
+from audioroto.model import allocator
 from audioroto.model.device import choose_device
 from audioroto.model.memory import PeakMemory
 from audioroto.nn.attention import HybridAttention
@@ -120,7 +120,7 @@ def bench_attention(
 
 def measure_point(config: Config, kind: str, audio_seconds: float, device_name: str, memory_bytes: int) -> Point:
     """Time and peak memory of a pass over random frames, in inference, float32 as recognition has it."""
-    keep_freed_memory()  # as the verb `transcribe` does
+    allocator.keep_freed_memory()  # as the verb `transcribe` does
     device = choose_device(device_name)
     torch.manual_seed(0)
     stack = AttentionStack(config, kind).eval().to(device)

@@ -18,7 +18,7 @@ import pytest
 import soundfile
 import torch
 
-from audioroto.audio import load
+from audioroto.audio import decode
 from audioroto.config import Config
 from audioroto.errors import AudioError
 from audioroto.infer.folder import OutputFolder, transcribe_to_folder
@@ -129,7 +129,7 @@ def test_mutations_give_a_text_or_one_line(tmp_path, monkeypatch):
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(mutate(contents[origin], random))
         with_ffmpeg = number % WITH_FFMPEG_EVERY == 0
-        monkeypatch.setattr(load.shutil, "which", which if with_ffmpeg else lambda _program: None)
+        monkeypatch.setattr(decode.shutil, "which", which if with_ffmpeg else lambda _program: None)
         with limit_seconds(LIMIT_SECONDS):
             run = transcribe_to_folder(recognizer.transcribe, find_audio([path]), folder)
         for failure in run.failures:
