@@ -12,9 +12,10 @@ def average(
     num_best: Annotated[
         int | None, typer.Option(min=1, help="Checkpoints to average; all that were kept if absent.")
     ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Keep matrices in half precision: half the size.")] = False,
 ) -> None:
     """Average the best checkpoints of a run into one model file."""
     from audioroto.train.average import average_checkpoints
 
-    model = average_checkpoints(exp_dir, out, num_best)
+    model = average_checkpoints(exp_dir, out, num_best, half)
     print(f"{out}: mean of the checkpoints at updates {', '.join(map(str, model.notes['averaged_updates']))}")

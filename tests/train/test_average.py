@@ -17,6 +17,17 @@ def test_the_best_are_averaged(trained, tmp_path):
     assert torch.equal(single.weights[name], best.weights[name])
 
 
+def test_half_precision_is_half_the_size_and_computes_in_single(trained, tmp_path):
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    average_checkpoints(trained, whole)
+    average_checkpoints(trained, half, half=True)
+    assert half.stat().st_size < 0.7 * whole.stat().st_size
+    first, second = (load_checkpoint(path).build().state_dict() for path in (whole, half))
+    for name, tensor in first.items():
+        assert second[name].dtype == tensor.dtype
+        torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=1e-6)
+
+
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(UserError, match="holds no checkpoint"):
         average_checkpoints(tmp_path, tmp_path / "model.safetensors")
