@@ -204,7 +204,7 @@ def draw_points(points: list[Point], path: Path) -> None:
         axes.set(xscale="log", yscale="log", xlabel="audio in seconds (dotted: linear)")
         _draw_linear(axes, measured)
         axes.grid(alpha=0.3, which="both")
-        axes.legend()
+        axes.legend(loc="upper left")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
 

@@ -47,7 +47,7 @@ def _draw_stability(axes: Any, figures: dict[str, Any]) -> None:
         axes.plot(depths, drift, color=color, marker="s", linestyle="--", label=f"{name}: gradient norm")
     axes.set(xscale="log", yscale="log", xlabel="layers", ylabel="largest change, as a share")
     axes.set_xticks(depths, [str(depth) for depth in depths])
-    axes.legend(fontsize=8)
+    axes.legend(loc="upper right", fontsize=8)
 
 
 def _draw_cost(axes: Any, figures: dict[str, Any]) -> None:
@@ -63,7 +63,7 @@ def _draw_cost(axes: Any, figures: dict[str, Any]) -> None:
     axes.set(xscale="log", yscale="log", xlabel="K", ylabel=f"ms for {figures['frames']} vectors")
     axes.set_xticks(widths, [str(width) for width in widths])
     axes.minorticks_off()
-    axes.legend(fontsize=8)
+    axes.legend(loc="upper right", fontsize=8)
 
 
 def _draw_power(axes: Any, figures: dict[str, Any]) -> None:
@@ -77,7 +77,7 @@ def _draw_power(axes: Any, figures: dict[str, Any]) -> None:
         axes.bar(places, medians, width=0.34, yerr=spread, capsize=3, label=f"teacher: {teacher}")
         axes.set_xticks(range(len(found)), list(found), fontsize=8)
     axes.set(ylabel="nats from the teacher, median and range of seeds")
-    axes.legend(fontsize=8)
+    axes.legend(loc="upper right", fontsize=8)
 
 
 def _draw_decorrelation(axes: Any, figures: dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ def _draw_decorrelation(axes: Any, figures: dict[str, Any]) -> None:
         axes.set_yticks(range(len(found)), [what.replace(", ", ",\n") for what in found], fontsize=8)
     axes.invert_yaxis()
     axes.set(xlabel="mean |correlation|, q and k")
-    axes.legend(fontsize=8)
+    axes.legend(loc="upper right", fontsize=8)
 
 
 def _draw_gap(axes: Any, figures: dict[str, Any]) -> None:
@@ -99,7 +99,7 @@ def _draw_gap(axes: Any, figures: dict[str, Any]) -> None:
     axes.set_xticks(range(len(figures)), [f"{name} rotation" for name in figures])
     axes.set(ylabel="nats a token, no augmentation")
     axes.margins(y=0.15)
-    axes.legend(fontsize=8)
+    axes.legend(loc="upper right", fontsize=8)
 
 
 DRAWINGS = {

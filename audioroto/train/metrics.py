@@ -70,7 +70,7 @@ def draw_curves(metrics: list[dict[str, Any]], path: str | Path, title: str) -> 
     for axes in (loss, wer, rate, norm):
         axes.grid(alpha=0.3)
         if len(axes.lines) > 1:
-            axes.legend()
+            axes.legend(loc="upper right")
     figure.suptitle(title)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
