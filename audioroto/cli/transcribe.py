@@ -107,13 +107,11 @@ def transcribe(
 
 
 def _read_formats(formats: str) -> list[str]:
-    from audioroto.errors import UserError
-    from audioroto.infer.writers import FORMATS
+    from audioroto.infer.writers import check_format
 
     names = list(dict.fromkeys(formats.lower().replace(",", " ").split()))
     for name in names or [""]:
-        if name not in FORMATS:
-            raise UserError(f"there is no format '{name}'; the formats are {', '.join(FORMATS)}")
+        check_format(name)
     return names
 
 
