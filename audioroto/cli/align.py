@@ -26,20 +26,21 @@ def align(
     Lines of the text become segments, and its own spelling is kept.
     """
     from audioroto.audio.load import load_audio
-    from audioroto.files import sha256_of, write_text
+    from audioroto.files import write_text
     from audioroto.infer.align import align_text
+    from audioroto.infer.origin import describe_file
     from audioroto.infer.recognizer import load_model
-    from audioroto.infer.writers import check_format, format_transcript
+    from audioroto.infer.writers import check_format, format_transcript, read_formats
     from audioroto.text.sentences import open_text
 
-    formats = [path.suffix.removeprefix(".").lower() for path in out] if out else format.split(",")
+    formats = [path.suffix.removeprefix(".").lower() for path in out] if out else read_formats(format)
     for name in formats:
         check_format(name)
     recognizer = load_model(model, device)
     samples, _ = load_audio(audio, recognizer.sample_rate)
     with open_text(text) as lines:
         transcript = align_text(recognizer, samples, lines.read())
-    about = {"model": {"name": model.name, "sha256": sha256_of(model)}, "settings": {"text": text.name}}
+    about = {"model": describe_file(model), "settings": {"text": text.name}}
     contents = [format_transcript(transcript, name, name=audio.stem, about=about) for name in formats]
     if not out:
         print("".join(contents), end="")

@@ -65,10 +65,11 @@ def transcribe(
     from audioroto.infer.origin import describe_origin
     from audioroto.infer.processes import Team
     from audioroto.infer.recognizer import find_mode, load_model
+    from audioroto.infer.writers import read_formats
     from audioroto.model.allocator import keep_freed_memory
 
     keep_freed_memory()
-    names = _read_formats(formats)
+    names = read_formats(formats)
     find_mode(mode)
     team = Team()
     if team.size > 1 and (out_dir is None or STANDARD_INPUT in files):
@@ -104,15 +105,6 @@ def transcribe(
         typer.echo(f"audioroto: {failure}", err=True)
     if failures:
         raise typer.Exit(1)
-
-
-def _read_formats(formats: str) -> list[str]:
-    from audioroto.infer.writers import check_format
-
-    names = list(dict.fromkeys(formats.lower().replace(",", " ").split()))
-    for name in names or [""]:
-        check_format(name)
-    return names
 
 
 def _print_texts(

@@ -11,8 +11,14 @@ from audioroto.infer.recognizer import MODES_WITH_LM, Recognizer
 def describe_origin(
     recognizer: Recognizer, model: str | Path, lm: str | Path | None, modes: Sequence[str], *, whole: bool = False
 ) -> dict[str, Any]:
-    """All that the texts of a loaded model depend on beside the audio, as plain data; files by name and SHA-256."""
-    origin: dict[str, Any] = {"model": Path(model).name, "model_sha256": sha256_of(model)}
+    """All that the texts of a loaded model depend on beside the audio, as plain data: files, and settings."""
+    files = {"model": describe_file(model)}
     if lm and set(modes) & set(MODES_WITH_LM):
-        origin |= {"lm": Path(lm).name, "lm_sha256": sha256_of(lm)}
-    return {**origin, "modes": list(modes), "whole": whole, "search": recognizer.settings.model_dump(mode="json")}
+        files["lm"] = describe_file(lm)
+    search = recognizer.settings.model_dump(mode="json")
+    return {**files, "settings": {"modes": list(modes), "whole": whole, "search": search}}
+
+
+def describe_file(path: str | Path) -> dict[str, str]:
+    """A file's name and the SHA-256 of its content."""
+    return {"name": Path(path).name, "sha256": sha256_of(path)}

@@ -51,6 +51,14 @@ def check_format(format: str) -> None:
         raise UserError(f"there is no format '{format}'; the formats are {', '.join(FORMATS)}")
 
 
+def read_formats(text: str) -> list[str]:
+    """The formats named in a text, with commas or spaces between, each once. Raises UserError for an unknown one."""
+    names = list(dict.fromkeys(text.lower().replace(",", " ").split()))
+    for name in names or [""]:
+        check_format(name)
+    return names
+
+
 def _format_txt(segments: Sequence[Segment], seconds: float, name: str, about: Mapping[str, Any]) -> str:
     return "".join(f"{segment.text}\n" for segment in segments)
 

