@@ -75,7 +75,7 @@ def bench_loading(
     audio_seconds = sum(int(batch.waveform_lengths.sum()) for update in ready for batch in update) / dataset.sample_rate
 
     model = build_model(config, max(config.text.vocab_size, *(max(row) + 1 for row in selection.tokens))).to(target)
-    optimizer = make_optimizer(model, settings.weight_decay)
+    optimizer = make_optimizer(model, settings)
     updater = Updater(model, optimizer, config, target, choose_precision(settings.precision, target), ALONE)
 
     def run(updates: Iterable[list[Batch]]) -> float:

@@ -139,7 +139,7 @@ def build(config: Config, peer: str | None) -> AsrModel | PeerModel:
 def make_step(config: Config, shape: BatchShape, device: torch.device, peer: str | None = None) -> Callable[[], float]:
     """A whole training step, as the trainer makes it, on a batch of noise; returns the loss a token."""
     model = build(config, peer).to(device).train()
-    optimizer = make_optimizer(model, config.train.weight_decay)  # at rate 0: every step does the same
+    optimizer = make_optimizer(model, config.train)  # at rate 0: every step does the same
     dtype = choose_precision(config.train.precision, device)
     waveforms, waveform_lengths, tokens, token_lengths = make_batch(config, shape, device)
     seeds = list(range(shape.num_utterances))

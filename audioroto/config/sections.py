@@ -244,14 +244,15 @@ class Train(Section):
     min_utterance_seconds: float = Field(
         0.1, ge=0.0, description="shorter training utterances are left out, and listed"
     )
-    learning_rate: float = Field(2e-3, gt=0.0, description="peak learning rate of AdamW")
+    optimizer: Literal["adamw", "muon"] = Field(
+        "adamw", description="adamw for all weights, or muon for the matrices of the blocks and adamw for the rest"
+    )
+    learning_rate: float = Field(2e-3, gt=0.0, description="peak learning rate")
     warmup_updates: int = Field(200, ge=1, description="updates of linear warm-up")
     final_learning_rate_share: float = Field(
         0.02, ge=0.0, le=1.0, description="share of the peak left at the end of the cosine"
     )
-    weight_decay: float = Field(
-        0.01, ge=0.0, description="AdamW weight decay of matrices; vectors and scales have none"
-    )
+    weight_decay: float = Field(0.01, ge=0.0, description="weight decay of matrices; vectors and scales have none")
     clip_norm: float = Field(1.0, gt=0.0, description="gradient norm above which gradients are scaled down")
     average_decay: float = Field(
         0.0,

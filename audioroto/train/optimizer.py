@@ -1,19 +1,57 @@
-"""AdamW and its learning rate over the run."""
+"""The optimizer, AdamW alone or beside Muon, and its learning rate over the run."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from audioroto.config import Train
 
 
-def make_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices and kernels only: gains, biases and scales are left free."""
-    decayed = [parameter for parameter in model.parameters() if parameter.ndim >= 2]
-    free = [parameter for parameter in model.parameters() if parameter.ndim < 2]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": free, "weight_decay": 0.0}]
+class MuonAdamW(torch.optim.Optimizer):
+    """Muon for the matrices that layers multiply by, AdamW for all else, at the same learning rate.
+
+    Muon steps along the nearest orthogonal matrix to its momentum (K. Jordan, "Muon: an optimizer for hidden layers",
+    2024), scaled to the size of AdamW's steps (arXiv 2502.16982), so that a rate found for AdamW holds for both.
+    """
+
+    def __init__(self, matrices: list[Tensor], groups: list[dict[str, Any]], weight_decay: float) -> None:
+        muon = torch.optim.Muon(matrices, lr=0.0, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+        self.parts = (muon, _make_adamw(groups))
+        super().__init__([group for part in self.parts for group in part.param_groups], {})
+        for part in self.parts:
+            part.state = self.state
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """One step of both."""
+        for part in self.parts:
+            part.step(closure)
+
+
+def make_optimizer(model: nn.Module, settings: Train) -> torch.optim.Optimizer:
+    """The optimizer of `settings.optimizer`; weight decay on matrices and kernels only: gains and biases are free."""
+    matrices = _layer_matrices(model) if settings.optimizer == "muon" else []
+    taken = {id(parameter) for parameter in matrices}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in taken]
+    groups = [
+        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return MuonAdamW(matrices, groups, settings.weight_decay) if matrices else _make_adamw(groups)
+
+
+def _make_adamw(groups: list[dict[str, Any]]) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.98), fused=True)
+
+
+def _layer_matrices(model: nn.Module) -> list[Tensor]:
+    """Weights of linear layers inside blocks: neither tables of embeddings nor projections onto the vocabulary."""
+    blocks = [module for name, module in model.named_modules() if name.endswith("blocks")]
+    linear = [module for block in blocks for module in block.modules() if isinstance(module, nn.Linear)]
+    return [module.weight for module in linear]
 
 
 def learning_rate(update: int, settings: Train) -> float:

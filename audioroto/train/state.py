@@ -21,6 +21,8 @@ from audioroto.model.tensor_file import DamagedFileError, read_tensors, write_te
 
 logger = logging.getLogger(__name__)
 
+MOMENTS = ("step", "exp_avg", "exp_avg_sq", "momentum_buffer")  # what AdamW and Muon keep of each parameter
+
 
 @dataclass
 class Progress:
@@ -89,17 +91,9 @@ def load_state(
         )
     model.load_state_dict(_strip(tensors, "model."))
     for name, parameter in model.named_parameters():
-        moments = {
-            key: tensors[f"optimizer.{key}.{name}"]
-            for key in ("step", "exp_avg", "exp_avg_sq")
-            if f"optimizer.{key}.{name}" in tensors
-        }
+        moments = {key: tensors[f"optimizer.{key}.{name}"] for key in MOMENTS if f"optimizer.{key}.{name}" in tensors}
         if moments:
-            step = moments.pop("step")
-            optimizer.state[parameter] = {
-                "step": step.to(parameter.device),
-                **{key: value.to(parameter.device) for key, value in moments.items()},
-            }
+            optimizer.state[parameter] = {key: value.to(parameter.device) for key, value in moments.items()}
     for name, tensor in average.items():
         tensor.copy_(tensors[f"average.{name}"])
     return Progress(**json.loads(metadata["progress"]))

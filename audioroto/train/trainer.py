@@ -135,7 +135,7 @@ class Trainer:
         if shared and processes.first:
             logger.warning(shared)
         self.model = build_model(config, self.tokenizer.vocab_size).to(self.device)
-        self.optimizer = make_optimizer(self.model, config.train.weight_decay)
+        self.optimizer = make_optimizer(self.model, config.train)
         self.updater = Updater(self.model, self.optimizer, config, self.device, self.dtype, processes)
         self.average = RunningAverage(self.model, config.train.average_decay)
         self.base_controller = follow_loss(self.model, config.position, reduce=processes.sum)

@@ -4,6 +4,7 @@ from torch import nn
 
 from audioroto.config import Train
 from audioroto.train.optimizer import learning_rate, make_optimizer
+from audioroto.train.state import MOMENTS
 
 
 def test_warm_up_then_cosine_to_the_final_share():
@@ -17,7 +18,25 @@ def test_warm_up_then_cosine_to_the_final_share():
 
 
 def test_only_matrices_decay():
-    optimizer = make_optimizer(nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)), 0.5)
+    optimizer = make_optimizer(nn.Sequential(nn.Linear(3, 4), nn.LayerNorm(4)), Train(weight_decay=0.5))
     decay = {group["weight_decay"]: [p.ndim for p in group["params"]] for group in optimizer.param_groups}
     assert decay == {0.5: [2], 0.0: [1, 1, 1]}
     assert isinstance(optimizer, torch.optim.AdamW)
+
+
+def test_muon_takes_the_matrices_of_the_blocks_alone():
+    model = nn.ModuleDict(
+        {"embedding": nn.Embedding(5, 4), "blocks": nn.Sequential(nn.Linear(4, 4)), "out": nn.Linear(4, 5)}
+    )
+    optimizer = make_optimizer(model, Train(optimizer="muon", weight_decay=0.0))
+    for group in optimizer.param_groups:
+        group["lr"] = 0.1
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    model["out"](model["blocks"](model["embedding"].weight)).square().sum().backward()
+    optimizer.step()
+    steps = {name: parameter.detach() - before[name] for name, parameter in model.named_parameters()}
+    singular = torch.linalg.svdvals(steps.pop("blocks.0.weight")) / (0.1 * 0.2 * 4**0.5)
+    assert ((singular > 0.5) & (singular < 1.5)).all()  # orthogonal, but for the coarse iteration, and of AdamW's size
+    for step in steps.values():
+        torch.testing.assert_close(step.abs(), torch.full_like(step, 0.1), rtol=0.01, atol=0.0)  # AdamW's first step
+    assert {key for parameter in model.parameters() for key in optimizer.state[parameter]} == set(MOMENTS)

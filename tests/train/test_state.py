@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from audioroto.config import Config
+from audioroto.config import Config, Train
 from audioroto.errors import UserError
 from audioroto.model import tensor_file
 from audioroto.train import state
@@ -17,7 +17,7 @@ from audioroto.train.state import Progress, load_state, previous_state, save_sta
 @pytest.fixture
 def run():
     model = nn.Linear(40, 30)
-    optimizer = make_optimizer(model, 0.0)
+    optimizer = make_optimizer(model, Train())
     model(torch.ones(1, 40)).sum().backward()
     optimizer.step()
     return model, optimizer
