@@ -8,7 +8,7 @@ trap 'printf "\nasr.sh: interrupted; the same command goes on from here\n" >&2; 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 stages=(prepare validate tokenizer lm train average recognize score transcribe)
 options=(stage stop-stage front run notes restart corpus corpus-dir choose-splits data-dir train-set valid-set test-sets
-    modes lm-text lm-order lm-prune lm-normalizer config set num-processes exp-dir dry-run help)
+    modes lm-text lm-order lm-prune lm-normalizer config set init-from num-processes exp-dir dry-run help)
 
 stage=prepare
 stop_stage=transcribe
@@ -30,6 +30,7 @@ lm_prune="0 1"
 lm_normalizer=
 config=
 overrides=()
+init_from=
 num_processes=1
 exp_dir=
 dry_run=false
@@ -56,6 +57,7 @@ Usage: $0 [--name value | --name=value ...]
   --lm-normalizer NAME normaliser of that text                            (${lm_normalizer:-the default of audioroto lm})
   --config "F G"       TOML files, later ones win                         (${config:-defaults})
   --set KEY=VALUE      one setting, wins over files; may be repeated      (${overrides[*]:-none})
+  --init-from FILE     model to train further, with its own tokenizer     (${init_from:-none})
   --num-processes N    processes that share out training on this machine   (${num_processes})
   --exp-dir DIR        where the model and the results go                 (${exp_dir:-none})
   --run NAME           keep the scores in results/NAME.json beside --exp-dir
@@ -132,6 +134,7 @@ last=$(number_of "$stop_stage")
 [[ -n $exp_dir ]] || die "give --exp-dir DIR, the folder where the model and the results go"
 [[ -n $data_dir || -n $corpus ]] || die "give --corpus NAME to prepare, or --data-dir DIR with data directories in it"
 exp_dir=$(name_of "$exp_dir")
+if [[ -n $init_from ]]; then init_from=$(name_of "$init_from"); fi
 data_dir=$(name_of "${data_dir:-$root/data/prepared/$corpus}")
 if [[ -n $corpus_dir ]]; then corpus_dir=$(name_of "$corpus_dir"); fi
 configs=()
@@ -256,7 +259,10 @@ if begin validate; then
     step validate audioroto validate "$train_dir" "$valid_dir" "${test_dirs[@]}"
 fi
 
-if begin tokenizer; then
+begun_from=(--tokenizer "$exp_dir/tokenizer.model")
+if [[ -n $init_from ]]; then begun_from=(--init-from "$init_from"); fi
+
+if begin tokenizer && [[ -z $init_from ]]; then
     inputs=("$train_dir/text" "${configs[@]}")
     outputs=("$exp_dir/tokenizer.model")
     step tokenizer audioroto tokenizer --text "$train_dir" --out "$exp_dir/tokenizer.model" "${configuration[@]}"
@@ -276,7 +282,7 @@ fi
 
 if begin train; then
     mapfile -t inputs < <(tables_of "$train_dir" "$valid_dir")
-    inputs+=("$exp_dir/tokenizer.model" "${configs[@]}")
+    inputs+=("${begun_from[1]}" "${configs[@]}")
     outputs=("$exp_dir/metrics.jsonl")
     if $restart && ! $dry_run; then rm -f -- "$exp_dir/resume.safetensors" "$exp_dir/checkpoints"/*; fi
     train=(audioroto train)
@@ -284,7 +290,7 @@ if begin train; then
         train=(torchrun --standalone --nproc-per-node "$num_processes" -m audioroto train)
     fi
     step train "${train[@]}" --train-dir "$train_dir" --valid-dir "$valid_dir" \
-        --tokenizer "$exp_dir/tokenizer.model" --exp-dir "$exp_dir" "${configuration[@]}"
+        "${begun_from[@]}" --exp-dir "$exp_dir" "${configuration[@]}"
 fi
 
 if begin average; then

@@ -225,6 +225,13 @@ def test_a_second_run_does_nothing_twice_from_any_folder(checkout: Checkout) -> 
     assert second.stdout.endswith("test ctc_greedy: WER 4.00 % (25 words)\n")
 
 
+def test_a_model_to_begin_from_brings_its_tokenizer(checkout: Checkout) -> None:
+    printed = checkout.run_mini("--dry-run", "--init-from", "weights/first.safetensors").stdout
+    (train,) = [line for line in printed.splitlines() if line.startswith("audioroto train")]
+    assert " --init-from weights/first.safetensors " in train
+    assert "tokenizer.model" not in printed and "audioroto tokenizer" not in printed
+
+
 def test_each_mode_is_scored_and_all_are_recognized_at_once(checkout: Checkout) -> None:
     done = checkout.run_mini("--modes", "ctc_greedy,ctc_beam")
     assert checkout.take_calls() == [*STAGES[:6], "score", "score", "transcribe"]
