@@ -11,8 +11,6 @@ import torch
 from rich.console import Console
 from rich.table import Column, Table
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from audioroto.bench.measure import (
     call_in_fresh_process,
@@ -27,10 +25,9 @@ from audioroto.model.asr import AsrModel, build_model, count_parameters
 from audioroto.model.device import choose_device, choose_precision
 from audioroto.model.memory import PeakMemory
 from audioroto.train.optimizer import make_optimizer
+from audioroto.train.utilization import count_flops, make_product
 
 TOKENS_PER_SECOND = 3.0
-MATRIX_SIZE = {"cpu": 1536, "cuda": 8192}  # of the square matrices whose product says what the machine can do
-MATRIX_PRODUCTS = 4
 MEMORY_LIMIT_SECONDS = 600.0
 
 
@@ -167,26 +164,6 @@ def make_batch(config: Config, shape: BatchShape, device: torch.device) -> tuple
     size = (shape.num_utterances, int(token_lengths.max()))
     tokens = torch.randint(3, config.text.vocab_size, size, generator=generator)  # (B, U)
     return waveforms.to(device), lengths.to(device), tokens.to(device), token_lengths.to(device)
-
-
-def count_flops(step: Callable[[], object]) -> int:
-    """FLOPs of the matrix products and convolutions of a step, forward and backward."""
-    # Note: the counter knows no fused attention of the CPU; as plain products it is counted like any other.
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        step()
-    return counter.get_total_flops()
-
-
-def make_product(device: torch.device, dtype: torch.dtype) -> tuple[Callable[[], object], int]:
-    """A few products of large square matrices, and their FLOPs: what this machine can do at most."""
-    size = MATRIX_SIZE[device.type]
-    left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-
-    def multiply() -> None:
-        for _ in range(MATRIX_PRODUCTS):
-            left @ right
-
-    return multiply, MATRIX_PRODUCTS * 2 * size**3
 
 
 def measure_memory(config: Config, shape: BatchShape, device_name: str, peer: str | None = None) -> int:

@@ -12,6 +12,7 @@ from audioroto.train.metrics import MetricsLog, draw_curves, read_metrics
 from audioroto.train.state import Progress
 from audioroto.train.tensorboard import TensorBoard
 from audioroto.train.update import UpdateResult
+from audioroto.train.utilization import Utilization
 from audioroto.train.validate import Validation
 
 
@@ -25,6 +26,7 @@ class Record:
         self.console = console
         self.metrics = MetricsLog(experiment.folder / "metrics.jsonl", update)
         self.internals: Internals | None = None
+        self.utilization: Utilization | None = None
 
     def keep_internals(self, optimizer: torch.optim.Optimizer) -> None:
         """Write what goes on inside the model to diagnostics.jsonl at each update that is watched."""
@@ -52,6 +54,7 @@ class Record:
             **_name_losses("train", losses),
             learning_rate=result.learning_rate,
             gradient_norm=round(result.gradient_norm, 5),
+            **({"utilization": round(self.utilization.since_last(progress), 4)} if self.utilization else {}),
             **({} if base is None or base.mode == "fixed" else {"rotary_base": round(base.base, 3)}),
             audio_seconds=round(progress.audio_seconds, 1),
             wall_seconds=round(progress.wall_seconds, 2),

@@ -41,6 +41,7 @@ from audioroto.train.selection import (
 from audioroto.train.state import Progress, load_state, save_state
 from audioroto.train.statistics import measure_statistics
 from audioroto.train.update import Updater
+from audioroto.train.utilization import measure_utilization
 from audioroto.train.validate import Validation, open_validation_set
 
 MOST_BAD_UPDATES = 10
@@ -178,6 +179,8 @@ class Trainer:
         settings = self.config.train
         if self.progress.update < settings.max_updates:
             self.try_worst_batch()
+            if self.record and self.device.type == "cuda":
+                self.record.utilization = measure_utilization(self.updater, self.train_set, self.progress)
         started = time.monotonic() - self.progress.wall_seconds
         with note_stop_signals() as stop, make_progress_bar(self.console) as bar:
             task = bar.add_task("train", total=settings.max_updates, completed=self.progress.update, note="")
