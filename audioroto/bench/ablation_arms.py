@@ -106,7 +106,7 @@ _SWITCHES = (
         "two views that agree (CR-CTC), in batches of half the audio",
         ("loss.consistency_weight=0.2", "train.batch_seconds={half_batch_seconds}"),
     ),
-    Arm("muon", "Muon for the blocks' matrices", ("train.optimizer=muon",)),
+    Arm("adamw", "AdamW for the blocks' matrices too", ("train.optimizer=adamw",)),
     Arm("intermediate_ctc", "CTC after the middle block too", ("loss.intermediate_weight=0.3",)),
     Arm("weight_average", "running average of the weights", ("train.average_decay=0.99",)),
     Arm("layer_drop", "blocks passed by, the last one in ten batches", ("encoder.layer_drop=0.1",)),

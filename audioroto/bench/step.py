@@ -74,9 +74,14 @@ def bench_step(
     """Measure the training step of configurations that take turns in one process; write figures.json, print a table.
 
     The first configuration is what the others are compared with, and the `peers` (`audioroto.bench.peers`), which
-    train on its batch in its precision. Memory is measured in a process of its own each.
+    train on its batch in its precision, all by AdamW. Memory is measured in a process of its own each.
     """
     target = choose_device(device)
+    if peers:  # the optimizer is no part of what is compared with them
+        configs = [
+            config.model_copy(update={"train": config.train.model_copy(update={"optimizer": "adamw"})})
+            for config in configs
+        ]
     own_peers = [None] * len(configs) + list(peers or [])
     names = names + [f"Conformer of {peer}, front end ×4" for peer in peers or []]
     configs = configs + configs[:1] * len(peers or [])

@@ -244,8 +244,8 @@ class Train(Section):
     min_utterance_seconds: float = Field(
         0.1, ge=0.0, description="shorter training utterances are left out, and listed"
     )
-    optimizer: Literal["adamw", "muon"] = Field(
-        "adamw", description="adamw for all weights, or muon for the matrices of the blocks and adamw for the rest"
+    optimizer: Literal["muon", "adamw"] = Field(
+        "muon", description="muon for the matrices of the blocks and adamw for the rest, or adamw for all weights"
     )
     learning_rate: float = Field(2e-3, gt=0.0, description="peak learning rate")
     warmup_updates: int = Field(200, ge=1, description="updates of linear warm-up")
