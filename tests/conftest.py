@@ -88,7 +88,7 @@ def tiny_config() -> "Config":
             "augment.volume_decibels=3.0",
             "train.max_updates=120",
             "train.batch_seconds=8.0",
-            "train.learning_rate=5e-3",
+            "train.learning_rate=1e-2",
             "train.warmup_updates=10",
             "train.valid_every_updates=40",
             "train.log_every_updates=5",
