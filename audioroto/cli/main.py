@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 # Each verb is the module of that name in this folder: a function of that name, or an `app` of sub-verbs.
 VERBS = (
+    "download",
     "prepare",
     "validate",
     "tokenizer",
