@@ -6,34 +6,16 @@ shopt -s inherit_errexit
 trap 'printf "\nasr.sh: interrupted; the same command goes on from here\n" >&2; exit 130' INT
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
-stages=(prepare validate tokenizer lm train average recognize score transcribe)
-options=(stage stop-stage front run notes restart corpus corpus-dir choose-splits data-dir train-set valid-set test-sets
-    modes lm-text lm-order lm-prune lm-normalizer config set init-from num-processes exp-dir dry-run help)
+stages=(download prepare validate tokenizer lm train average recognize score transcribe)
+switches=(download choose-splits restart dry-run)
+options=("${switches[@]}" stage stop-stage front run notes corpus corpus-dir data-dir train-set valid-set tune-set
+    test-sets modes lm-text lm-order lm-prune lm-normalizer config set init-from num-processes exp-dir help)
 
-stage=prepare
-stop_stage=transcribe
-front="bash recipes/asr.sh"
-run=
-notes=
-restart=false
-corpus=
-corpus_dir=
-choose_splits=false
-data_dir=
-train_set=train
-valid_set=valid
-test_sets=test
-modes=
-lm_text=
-lm_order=3
-lm_prune="0 1"
-lm_normalizer=
-config=
-overrides=()
-init_from=
-num_processes=1
-exp_dir=
-dry_run=false
+download=false choose_splits=false restart=false dry_run=false
+stage=download stop_stage=transcribe front="bash recipes/asr.sh" run='' notes='' exp_dir=''
+corpus='' corpus_dir='' data_dir='' train_set=train valid_set=valid tune_set='' test_sets=test
+modes='' lm_text='' lm_order=3 lm_prune="0 1" lm_normalizer=''
+config='' overrides=() init_from='' num_processes=1
 
 usage() {
     cat <<USAGE
@@ -44,14 +26,17 @@ Usage: $0 [--name value | --name=value ...]
   --corpus NAME        what 'audioroto prepare' calls the corpus; without it
                        the data directories are expected in --data-dir    (${corpus:-none})
   --corpus-dir DIR     where the corpus lies                              (${corpus_dir:-none})
-  --choose-splits      tell prepare which splits to make: the sets below  (${choose_splits})
+  --download           first download what the sets below need, there or to
+                       data/downloaded/CORPUS                             (${download})
+  --choose-splits      the sets below are splits of the corpus, A+B two of
+                       them as one: prepare only these                    (${choose_splits})
   --data-dir DIR       data directories, one for each set                 (${data_dir:-data/prepared/${corpus:-CORPUS}})
   --train-set NAME     set to train on                                    (${train_set})
   --valid-set NAME     set to validate on                                 (${valid_set})
+  --tune-set NAME      set to weigh the n-gram on                         (${tune_set:-the set to validate on})
   --test-sets "A B"    sets to recognize and score                        (${test_sets})
   --modes "A B"        searches to recognize with                         (${modes:-ctc_greedy, with an n-gram ctc_beam as well})
-  --lm-text "F G"      text to estimate a word n-gram from, weighed on the
-                       validation set                                     (${lm_text:-none})
+  --lm-text "F G"      text to estimate a word n-gram from                (${lm_text:-none})
   --lm-order N         words in its longest n-gram                        (${lm_order})
   --lm-prune "N N"     for each order, drop what the text has so few times (${lm_prune})
   --lm-normalizer NAME normaliser of that text                            (${lm_normalizer:-the default of audioroto lm})
@@ -89,18 +74,19 @@ parse_options() {
         [[ $1 == --* ]] || die "unexpected argument '$1'; options are written --name value"
         name=${1%%=*}
         name=${name#--}
-        [[ " ${options[*]} " == *" $name "* ]] || die "unknown option '--$name'; the options are:$(printf ' --%s' "${options[@]}")"
-        case $1 in
-            --help) usage && exit 0 ;;
-            --dry-run | --choose-splits | --restart) value=true ;;
-            --help=* | --dry-run=* | --choose-splits=* | --restart=*) die "option '--$name' takes no value" ;;
-            --*=*) value=${1#*=} ;;
-            *)
-                [[ $# -ge 2 && $2 != --* ]] || die "option '--$name' needs a value"
-                value=$2
-                shift
-                ;;
-        esac
+        [[ " ${options[*]} " == *" $name "* ]] ||
+            die "unknown option '--$name'; the options are:$(printf ' --%s' "${options[@]}")"
+        if [[ " ${switches[*]} help " == *" $name "* ]]; then
+            [[ $1 != *=* ]] || die "option '--$name' takes no value"
+            if [[ $name == help ]]; then usage && exit 0; fi
+            value=true
+        elif [[ $1 == *=* ]]; then
+            value=${1#*=}
+        else
+            [[ $# -ge 2 && $2 != --* ]] || die "option '--$name' needs a value"
+            value=$2
+            shift
+        fi
         shift
         if [[ $name == set ]]; then
             overrides+=(--set "$value")
@@ -127,15 +113,20 @@ name_of() {
     realpath -ms --relative-base="$root" -- "$1"
 }
 
+# shellcheck source=recipes/step.sh
+. "$root/recipes/step.sh"
+
 parse_options "$@"
 first=$(number_of "$stage")
 last=$(number_of "$stop_stage")
 ((first <= last)) || die "--stage $stage comes after --stop-stage $stop_stage"
 [[ -n $exp_dir ]] || die "give --exp-dir DIR, the folder where the model and the results go"
 [[ -n $data_dir || -n $corpus ]] || die "give --corpus NAME to prepare, or --data-dir DIR with data directories in it"
+[[ -n $corpus ]] || ! $download || die "give --corpus NAME, what 'audioroto download' calls the corpus"
 exp_dir=$(name_of "$exp_dir")
 if [[ -n $init_from ]]; then init_from=$(name_of "$init_from"); fi
 data_dir=$(name_of "${data_dir:-$root/data/prepared/$corpus}")
+if $download; then corpus_dir=${corpus_dir:-$root/data/downloaded/$corpus}; fi
 if [[ -n $corpus_dir ]]; then corpus_dir=$(name_of "$corpus_dir"); fi
 configs=()
 configuration=()
@@ -154,22 +145,19 @@ read -ra test_sets <<<"$test_sets"
 if ((${#lm_texts[@]})); then export AUDIOROTO_EXTRAS=${AUDIOROTO_EXTRAS:-lm}; fi
 if [[ -z $modes ]]; then modes=ctc_greedy${lm_text:+ ctc_beam}; fi
 read -ra modes <<<"${modes//,/ }"
-if [[ -n $corpus && $first -eq 0 ]]; then
+if [[ -n $corpus ]] && ((first <= $(number_of prepare))); then
     [[ -n $corpus_dir ]] || die "give --corpus-dir DIR, the folder where the corpus lies (or start at a later --stage)"
-    $dry_run || [[ -d $corpus_dir ]] || die "--corpus-dir $corpus_dir is not a folder; give the one where the corpus lies"
+    $download || $dry_run || [[ -d $corpus_dir ]] ||
+        die "--corpus-dir $corpus_dir is not a folder; give the one where the corpus lies"
 fi
+if [[ -z $tune_set ]] || ((!${#lm_texts[@]})); then tune_set=$valid_set; fi
+sets=() # each once
+for set in "$train_set" "$valid_set" "$tune_set" "${test_sets[@]}"; do
+    if [[ " ${sets[*]} " != *" $set "* ]]; then sets+=("$set"); fi
+done
+set_dirs=("${sets[@]/#/$data_dir/}")
 train_dir=$data_dir/$train_set
 valid_dir=$data_dir/$valid_set
-test_dirs=("${test_sets[@]/#/$data_dir/}")
-
-# Words as they can be pasted into a shell.
-quote() {
-    local word line=()
-    for word; do
-        if [[ $word =~ ^[A-Za-z0-9_./:=,@%+-]+$ ]]; then line+=("$word"); else line+=("${word@Q}"); fi
-    done
-    printf '%s\n' "${line[*]}"
-}
 
 # Whether the stage is asked for; prints its header.
 begin() {
@@ -179,74 +167,32 @@ begin() {
     printf '\n# %s %s\n' "$number" "$1"
 }
 
-# What a step depends on: its command, and the content of its inputs (of folders: names, sizes and times).
-describe() {
-    local path
-    printf 'command: %s' "$(quote "$@")"
-    for path in "${inputs[@]}"; do
-        printf '\n%s: ' "$path"
-        if [[ -d $path ]]; then
-            find "$path/" ! -type d -printf '%P %s %T@\n' | LC_ALL=C sort | sha256sum | cut -c 1-64 | tr -d '\n'
-        elif [[ -e $path ]]; then
-            sha256sum <"$path" | cut -c 1-64 | tr -d '\n'
-        else
-            printf 'none'
-        fi
-    done
-}
-
-# step NAME COMMAND...: run the command, unless its stamp says that it ran on the same `inputs` and left its `outputs`.
-# What it prints is kept in the file `transcript`, if that is set.
-step() {
-    local stamp=$exp_dir/stamps/$1 description path fresh=true
-    shift
-    if [[ -n $transcript ]]; then
-        printf '%s | tee %s\n' "$(quote "$@")" "$(quote "$transcript")"
-    else
-        quote "$@"
-    fi
-    if $dry_run; then return; fi
-
-    description=$(describe "$@")
-    for path in "${outputs[@]}"; do if [[ ! -e $path ]]; then fresh=false; fi; done
-    if $fresh && [[ -e $stamp && $(<"$stamp") == "$description" ]]; then
-        if [[ -n $transcript ]]; then cat -- "$transcript"; fi
-        printf '# up to date\n'
-        return
-    fi
-    # Note: an interrupted step leaves no stamp, not even that of an earlier run with other settings.
-    rm -f -- "$stamp"
-    mkdir -p -- "${stamp%/*}"
-    if [[ -n $transcript ]]; then
-        mkdir -p -- "${transcript%/*}"
-        "$@" | tee -i -- "$transcript"
-    else
-        "$@"
-    fi
-    printf '%s\n' "$description" >"$stamp.part"
-    mv -- "$stamp.part" "$stamp"
-}
-
-# The tables of data directories, one path a line.
-tables_of() {
-    local dir
-    for dir; do printf '%s\n' "$dir"/{wav.scp,segments,text,utt2spk}; done
-}
-
 printf 'cd %s\n. recipes/path.sh\n' "$(quote "$root")"
 # shellcheck source=recipes/path.sh
 if ! $dry_run; then . "$root/recipes/path.sh"; fi
-transcript=
+transcript=''
+
+if begin download; then
+    if $download; then
+        read -ra splits <<<"${sets[*]//+/ }"
+        inputs=()
+        outputs=("${splits[@]/#/$corpus_dir/}")
+        step download audioroto download "$corpus" --parts "$(IFS=, && printf '%s' "${splits[*]}")" --out "$corpus_dir"
+    else
+        printf '# no --download: the corpus is used where it lies\n'
+    fi
+fi
 
 if begin prepare; then
     if [[ -n $corpus ]]; then
         splits=()
         inputs=("$corpus_dir")
         if $choose_splits; then
-            splits=("$train_set" "$valid_set" "${test_sets[@]}")
-            inputs=("$corpus_dir/$train_set" "$corpus_dir/$valid_set" "${test_sets[@]/#/$corpus_dir/}")
+            splits=("${sets[@]}")
+            read -ra inputs <<<"${sets[*]//+/ }"
+            inputs=("${inputs[@]/#/$corpus_dir/}")
         fi
-        outputs=("$train_dir/wav.scp" "$valid_dir/wav.scp" "${test_dirs[@]/%//wav.scp}")
+        outputs=("${set_dirs[@]/%//wav.scp}")
         step prepare audioroto prepare "$corpus" "${splits[@]}" --corpus-dir "$corpus_dir" --out-dir "$data_dir"
     else
         printf '# no --corpus: the data directories in %s are used as they are\n' "$data_dir"
@@ -254,9 +200,9 @@ if begin prepare; then
 fi
 
 if begin validate; then
-    mapfile -t inputs < <(tables_of "$train_dir" "$valid_dir" "${test_dirs[@]}")
+    mapfile -t inputs < <(tables_of "${set_dirs[@]}")
     outputs=()
-    step validate audioroto validate "$train_dir" "$valid_dir" "${test_dirs[@]}"
+    step validate audioroto validate "${set_dirs[@]}"
 fi
 
 begun_from=(--tokenizer "$exp_dir/tokenizer.model")
@@ -303,10 +249,10 @@ fi
 if begin recognize; then
     search=()
     if ((${#lm_texts[@]})); then
-        mapfile -t inputs < <(tables_of "$valid_dir")
+        mapfile -t inputs < <(tables_of "$data_dir/$tune_set")
         inputs+=("$exp_dir/model.safetensors" "$lm")
         outputs=("$exp_dir/search.toml")
-        step tune audioroto tune --model "$exp_dir/model.safetensors" --data-dir "$valid_dir" --lm "$lm" \
+        step tune audioroto tune --model "$exp_dir/model.safetensors" --data-dir "$data_dir/$tune_set" --lm "$lm" \
             --out "$exp_dir/search.toml"
         search=(--lm "$lm" --config "$exp_dir/search.toml")
     fi
@@ -321,25 +267,27 @@ if begin recognize; then
     done
 fi
 
+scored=() # each test set in each mode
+for set in "${test_sets[@]}"; do scored+=("${modes[@]/#/$set/}"); done
 if begin score; then
-    for set in "${test_sets[@]}"; do
-        for mode in "${modes[@]}"; do
-            recognized=$exp_dir/recognize/$set/$mode
-            inputs=("$data_dir/$set/text" "$recognized/text" "$recognized/words.ctm")
-            transcript=$recognized/score.txt
-            outputs=("$transcript")
-            step "score-$set-$mode" audioroto score "$data_dir/$set/text" "$recognized/text" \
-                --ctm "$recognized/words.ctm" --out-dir "$recognized"
-        done
+    for name in "${scored[@]}"; do
+        recognized=$exp_dir/recognize/$name
+        reference=$data_dir/${name%/*}/text
+        inputs=("$reference" "$recognized/text" "$recognized/words.ctm")
+        transcript=$recognized/score.txt
+        outputs=("$transcript")
+        step "score-${name%/*}-${name##*/}" audioroto score "$reference" "$recognized/text" \
+            --ctm "$recognized/words.ctm" --out-dir "$recognized"
     done
-    transcript=
+    transcript=''
 
     if [[ -n $run ]]; then
         results_dir=$(dirname -- "$exp_dir")/results
         inputs=("$exp_dir/model.safetensors" "${test_sets[@]/#/$exp_dir/recognize/}")
         outputs=("$results_dir/$run.json")
-        step record audioroto record --run "$run" --corpus "${corpus:-${data_dir##*/}}" --train-set "$train_set" \
-            --valid-set "$valid_set" --curve "$exp_dir/curves.png" --model "$exp_dir/model.safetensors" --data-dir "$data_dir" --recognize-dir "$exp_dir/recognize" \
+        step record audioroto record --run "$run" --corpus "${data_dir##*/}" --train-set "$train_set" \
+            --valid-set "$valid_set" --curve "$exp_dir/curves.png" --model "$exp_dir/model.safetensors" \
+            --data-dir "$data_dir" --recognize-dir "$exp_dir/recognize" \
             "${test_sets[@]/#/--test-set=}" --results-dir "$results_dir" --command "$front" --notes "$notes" \
             "${configuration[@]}"
         inputs=("$results_dir")
@@ -350,7 +298,7 @@ fi
 
 if begin transcribe; then
     sample=FILE
-    wav_scp=${test_dirs[0]}/wav.scp
+    wav_scp=$data_dir/${test_sets[0]}/wav.scp
     if [[ -e $wav_scp ]]; then
         read -r _ sample <"$wav_scp"
     else
@@ -364,12 +312,10 @@ fi
 
 if ! $dry_run && ((last >= $(number_of score))); then
     printf '\n# word error rates, from %s/recognize\n' "$exp_dir"
-    for set in "${test_sets[@]}"; do
-        for mode in "${modes[@]}"; do
-            transcript=$exp_dir/recognize/$set/$mode/score.txt
-            if [[ -e $transcript ]]; then
-                printf '%s %s: %s\n' "$set" "$mode" "$(grep -m 1 WER "$transcript")"
-            fi
-        done
+    for name in "${scored[@]}"; do
+        transcript=$exp_dir/recognize/$name/score.txt
+        if [[ -e $transcript ]]; then
+            printf '%s %s: %s\n' "${name%/*}" "${name##*/}" "$(grep -m 1 WER "$transcript")"
+        fi
     done
 fi

@@ -11,13 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import typer
+from typer.testing import CliRunner
 
 from audioroto.cli.main import app
+from audioroto.corpus.datadir import read_datadir
 
-SCRIPTS = ["recipes/path.sh", "recipes/asr.sh", "recipes/slurm.sh", "tests/run.sh", ".ci/run"]
-FRONTS = ["egs/mini/asr/run.sh", "egs/librispeech/asr/run.sh", "egs/an4/asr/run.sh"]
+SCRIPTS = ["recipes/asr.sh", "recipes/step.sh", "recipes/path.sh", "recipes/slurm.sh", "tests/run.sh", ".ci/run"]
+FRONTS = [f"egs/{corpus}/asr/run.sh" for corpus in ("mini", "an4", "mini_librispeech", "librispeech", "english")]
 Done = subprocess.CompletedProcess[str]
 STAGES = ["prepare", "validate", "tokenizer", "train", "average", "recognize", "score", "transcribe"]
 
@@ -41,6 +45,7 @@ case $verb in
         mkdir -p "$out_dir"/{train,valid,test}
         for table in "$out_dir"/{train,valid,test}/{wav.scp,text}; do echo 'a /audio/a b.wav' >"$table"; done
         ;;
+    download) mkdir -p "$out"/{train,valid,test} ;;
     tokenizer | lm | tune) mkdir -p "${out%/*}" && printf 'pieces\n' >"$out" ;;
     train) printf '%s\n' "$configuration" >"$exp_dir/metrics.jsonl" ;;
     average) cp "$exp_dir/metrics.jsonl" "$out" ;;
@@ -147,7 +152,9 @@ def test_bash_can_read_the_script(root: Path, script: str) -> None:
 def test_a_dry_run_prints_a_script_and_runs_nothing(checkout: Checkout, front: str) -> None:
     done = checkout.run(checkout.root / front, "--dry-run", "--corpus-dir", checkout.corpus_dir, "--test-sets", "a b")
     assert done.returncode == 0, done.stderr
-    assert [line.split()[2] for line in done.stdout.splitlines() if line[:3] in {f"# {n}" for n in range(9)}] == [
+    headers = [line.split()[2] for line in done.stdout.splitlines() if re.match(r"# \d ", line)]
+    assert headers == [
+        "download",
         *STAGES[:3],
         "lm",
         *STAGES[3:],
@@ -170,23 +177,24 @@ def test_what_is_printed_runs_when_pasted(checkout: Checkout) -> None:
 
 
 def test_recipes_name_no_corpus(root: Path) -> None:
-    text = "".join((root / script).read_text() for script in SCRIPTS[:2]).lower()
+    text = "".join((root / script).read_text() for script in SCRIPTS[:3]).lower()
     assert [name for name in ("mini", "librispeech", "an4") if name in text] == []
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--stag", "3"], "unknown option '--stag'; the options are: --stage --stop-stage"),
+        (["--stag", "3"], "unknown option '--stag'; the options are: --download --choose-splits"),
         (["--stage"], "option '--stage' needs a value"),
         (["--stage", "--dry-run"], "option '--stage' needs a value"),
         (["--dry-run=yes"], "option '--dry-run' takes no value"),
         (["train"], "unexpected argument 'train'"),
-        (["--stage", "training"], "unknown stage 'training'; the stages are: 0 prepare · 1 validate"),
+        (["--stage", "training"], "unknown stage 'training'; the stages are: 0 download · 1 prepare"),
         (["--stage", "score", "--stop-stage", "2"], "--stage score comes after --stop-stage 2"),
         (["--corpus-dir", ""], "give --corpus-dir DIR"),
         (["--corpus-dir", "/no/such/folder"], "/no/such/folder is not a folder"),
         (["--exp-dir="], "give --exp-dir DIR"),
+        (["--download", "--corpus=", "--data-dir=x"], "give --corpus NAME, what 'audioroto download' calls the corpus"),
         (["--test-sets", " "], "give --test-sets at least one name"),
     ],
 )
@@ -202,13 +210,13 @@ def test_help_shows_the_values_of_the_front(checkout: Checkout) -> None:
     done = checkout.run(checkout.root / "egs/librispeech/asr/run.sh", "--train-set=other", "--help")
     assert done.returncode == 0
     assert "(other)" in done.stdout
-    assert "(dev-clean)" in done.stdout
+    assert "(dev-clean+dev-other)" in done.stdout
 
 
 def test_stages_are_chosen_by_name_or_number(checkout: Checkout) -> None:
     checkout.run_mini("--stop-stage", "tokenizer")
     assert checkout.take_calls() == STAGES[:3]
-    checkout.run_mini("--stage", "4", "--stop-stage=average")
+    checkout.run_mini("--stage", "5", "--stop-stage=average")
     assert checkout.take_calls() == STAGES[3:5]
 
 
@@ -318,6 +326,70 @@ def test_data_directories_of_ones_own_need_no_corpus(checkout: Checkout) -> None
     checkout.run(script, "--data-dir", data_dir, "--exp-dir", "exp", "--config", "conf.toml")
     assert checkout.take_calls() == STAGES[1:]
     assert (checkout.root.parent / "exp/model.safetensors").exists(), "relative to where the user stands"
+
+
+def test_a_download_comes_first_and_once(checkout: Checkout) -> None:
+    done = checkout.run_mini("--download", "--corpus-dir", "", "--stop-stage", "prepare")
+    assert checkout.take_calls() == ["download", "prepare"]
+    assert "download mini --parts train,valid,test --out data/downloaded/mini\n" in done.stdout
+    checkout.run_mini("--download", "--corpus-dir", "", "--stop-stage", "prepare")
+    assert checkout.take_calls() == []
+
+
+def test_the_n_gram_may_be_weighed_on_a_set_of_its_own(checkout: Checkout) -> None:
+    (checkout.root.parent / "books.txt").write_text("words\n")
+    weighed = checkout.run_mini("--dry-run", "--tune-set", "other", "--lm-text", "../books.txt").stdout
+    assert "audioroto tune --model egs/mini/asr/exp/model.safetensors --data-dir data/prepared/mini/other " in weighed
+    assert "validate data/prepared/mini/train data/prepared/mini/valid data/prepared/mini/other " in weighed
+    assert "other" not in checkout.run_mini("--dry-run", "--tune-set", "other").stdout, "there is nothing to weigh"
+
+
+def test_the_whole_of_librispeech(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """960 hours, in a folder of the same shape: the commands of all stages; the data directories are really made."""
+    train, valid = "train-clean-100+train-clean-360+train-other-500", "dev-clean+dev-other"
+    for speaker, split in enumerate([*train.split("+"), *valid.split("+"), "test-clean", "test-other"], start=1):
+        chapter = checkout.corpus_dir / split / f"{speaker}" / "7"
+        chapter.mkdir(parents=True)
+        soundfile.write(chapter / f"{speaker}-7-0000.flac", np.full(16000, 0.1, dtype=np.float32), 16000)
+        (chapter / f"{speaker}-7.trans.txt").write_text(f"{speaker}-7-0000 ONE TWO\n")
+    (checkout.corpus_dir / "books.txt").write_text("ONE TWO\n")
+    options = ["--dry-run", "--download", "--corpus-dir", checkout.corpus_dir, "--num-processes", "8"]
+    options += ["--train-set", train, "--config", "recipes/conf/large.toml", "--modes", "ctc_greedy rescoring"]
+    options += [
+        "--lm-text",
+        checkout.corpus_dir / "books.txt",
+        "--run",
+        "large",
+        "--exp-dir",
+        checkout.root / "exp_large",
+    ]
+    done = checkout.run(checkout.root / "egs/librispeech/asr/run.sh", *options)
+    assert done.returncode == 0, done.stderr
+    commands = [shlex.split(line.partition(" | ")[0]) for line in done.stdout.splitlines()]
+    commands = [command for command in commands if command and command[0] in ("audioroto", "torchrun")]
+    verbs = ["download", "prepare", "validate", "tokenizer", "lm", "train", "average", "tune"]
+    verbs += ["recognize"] * 2 + ["score"] * 4 + ["record", "results", "transcribe"]
+    called = [command[command.index("audioroto") + 1 :] for command in commands]
+    assert [command[0] for command in called] == verbs
+    for command in called:
+        _make_idle_verbs().main(list(command), standalone_mode=False)
+
+    monkeypatch.chdir(checkout.root)
+    for command in called[:3]:
+        assert CliRunner().invoke(app, command, catch_exceptions=False).exit_code == 0
+    data_dir = checkout.root / "data/prepared/librispeech"
+    sets = {train: 3, valid: 2, "test-clean": 1, "test-other": 1}
+    assert {path.name: len(read_datadir(path)) for path in data_dir.iterdir()} == sets
+
+
+@pytest.mark.parametrize(("seven_speakers", "valid"), [(True, "train-clean-7spk"), (False, "dev-clean-2")])
+def test_mini_librispeech_chooses_on_speakers_that_it_has(checkout: Checkout, seven_speakers: bool, valid: str) -> None:
+    speech = checkout.corpus_dir / "LibriSpeech"
+    (speech / ("train-clean-7spk" if seven_speakers else "train-clean-5")).mkdir(parents=True)
+    front = checkout.root / "egs/mini_librispeech/asr/run.sh"
+    printed = checkout.run(front, "--dry-run", AUDIOROTO_SPEECH=str(checkout.corpus_dir)).stdout
+    assert f"prepare librispeech train-clean-5 {valid} test-clean --corpus-dir '{speech}'" in printed
+    assert f"--valid-dir data/prepared/mini_librispeech/{valid}" in printed
 
 
 def test_an_active_environment_with_audioroto_is_used(checkout: Checkout) -> None:

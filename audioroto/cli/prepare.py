@@ -33,7 +33,9 @@ def mini(
 @app.command()
 def librispeech(
     corpus_dir: CorpusDir,
-    splits: Annotated[list[str] | None, typer.Argument(metavar="[SPLIT]...", help="Which; all without.")] = None,
+    splits: Annotated[
+        list[str] | None, typer.Argument(metavar="[SPLIT]...", help="Which, A+B two as one; all without.")
+    ] = None,
     out_dir: OutDir = Path("data/prepared/librispeech"),
 ) -> None:
     """A corpus in LibriSpeech's layout: SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NNNN.flac and .trans.txt."""

@@ -1,6 +1,7 @@
 """LibriSpeech, and any corpus in its layout: SPLIT/SPEAKER/CHAPTER/SPEAKER-CHAPTER-NNNN.flac beside .trans.txt."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from audioroto.audio.load import AUDIO_SUFFIXES
@@ -20,20 +21,22 @@ from audioroto.errors import UserError
 def prepare_librispeech(corpus_dir: Path, out_dir: Path, splits: Sequence[str] = ()) -> dict[str, DatadirSummary]:
     """Write OUT_DIR/SPLIT data directories from a corpus in LibriSpeech's layout; all its splits when none is named.
 
-    The utterance id is the file's name and the speaker the folder above the chapter. Transcripts without audio and
-    audio without transcript are skipped with a warning. Raises UserError for a split that is not there.
+    A name such as train-clean-100+train-clean-360 stands for a data directory that holds both. The utterance id is the
+    file's name and the speaker the folder above the chapter. Transcripts without audio and audio without transcript are
+    skipped with a warning. Raises UserError for a split that is not there.
     """
     found = _find_splits(corpus_dir)
     if not found:
         inside = corpus_dir / "LibriSpeech"
         hint = f"Try {inside}." if _find_splits(inside) else "Give the folder that holds train-clean-5 and the like."
         raise UserError(f"{corpus_dir} has no SPLIT/SPEAKER/CHAPTER/*.trans.txt, LibriSpeech's layout. {hint}")
-    for split in splits:
-        if split not in found:
-            raise UserError(f"{corpus_dir} has no split '{split}'. It has: {', '.join(found)}.")
+    parts_of = {split: split.split("+") for split in splits or found}
+    for part in chain.from_iterable(parts_of.values()):
+        if part not in found:
+            raise UserError(f"{corpus_dir} has no split '{part}'. It has: {', '.join(found)}.")
     summaries = {}
-    for split in splits or found:
-        utterances = keep_usable(_list_utterances(corpus_dir / split))
+    for split, parts in parts_of.items():
+        utterances = keep_usable([utterance for part in parts for utterance in _list_utterances(corpus_dir / part)])
         write_datadir(out_dir / split, utterances)
         summaries[split] = summarize(utterances)
     return summaries

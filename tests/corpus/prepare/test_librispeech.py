@@ -39,6 +39,18 @@ def test_splits_in_any_format(tmp_path: Path, suffix: str) -> None:
     assert utterances[1].text == "WORD NUMBER 1"
 
 
+def test_splits_joined_by_a_plus_are_one(tmp_path: Path) -> None:
+    for speaker, split in enumerate(("a", "b", "c")):
+        make_chapter(tmp_path / "corpus" / split, f"{speaker}", "7", 1)
+    summaries = prepare_librispeech(tmp_path / "corpus", tmp_path / "out", ["a+c", "b", "a"])
+    assert {split: summary.speakers for split, summary in summaries.items()} == {"a+c": 2, "b": 1, "a": 1}
+    assert [utterance.id for utterance in read_datadir(tmp_path / "out" / "a+c")] == ["0-7-0000", "2-7-0000"]
+    with pytest.raises(UserError, match="no split 'z'"):
+        prepare_librispeech(tmp_path / "corpus", tmp_path / "out", ["a+z"])
+    with pytest.raises(UserError, match="0-7-0000 stands for both"):
+        prepare_librispeech(tmp_path / "corpus", tmp_path / "out", ["a+a"])
+
+
 def test_what_does_not_match_is_skipped_and_listed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder = make_chapter(tmp_path / "corpus" / "dev", "61", "5", 9)
     for index in range(6):
