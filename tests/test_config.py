@@ -1,9 +1,12 @@
+import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from audioroto.config import Config, iter_settings, load_config, save_config
 from audioroto.errors import UserError
+from audioroto.model.asr import build_model, count_parameters
 
 
 def test_later_files_and_overrides_win(tmp_path):
@@ -95,3 +98,18 @@ def test_every_shipped_configuration_is_valid(path):
 def test_contradictions_are_refused(overrides, message):
     with pytest.raises(UserError, match=message):
         load_config([], overrides)
+
+
+@pytest.mark.parametrize("name", ["tiny", "small", "base", "large"])
+def test_a_named_configuration_makes_a_model_of_the_size_it_states(name):
+    path = Path(__file__).parents[1] / "recipes" / "conf" / f"{name}.toml"
+    stated = re.match(r"# ([\d.]+) M parameters", path.read_text(encoding="utf-8"))
+    config = load_config([path])
+    with torch.device("meta"):
+        number = count_parameters(build_model(config, config.text.vocab_size)) / 1e6
+    assert number == pytest.approx(float(stated[1]), rel=0.03)
+    parts = config.train.batch_seconds / (config.train.micro_batch_seconds or config.train.batch_seconds)
+    assert parts == round(parts), "an update is whole parts, which processes can share out"
+    assert (
+        config.train.micro_batch_seconds == 0 or config.train.micro_batch_seconds >= config.train.max_utterance_seconds
+    )

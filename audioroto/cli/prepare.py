@@ -75,19 +75,33 @@ def table(
     table: Annotated[Path, typer.Argument(metavar="TABLE", help="TSV or CSV with columns path, speaker, text.")],
     out_dir: OutDir,
     split: Annotated[str, typer.Option(help="Name of the data directory in OUT_DIR.")] = "train",
+    audio_dir: Annotated[Path | None, typer.Option(help="Where paths count from; else the table's folder.")] = None,
+    normalizer: Annotated[
+        str | None, typer.Option(help="Normaliser of the texts: english-v1 spells numbers; without one they stay.")
+    ] = None,
     valid_share: Annotated[
         float,
         typer.Option(help="Part of the audio, such as 0.1, to hold out as OUT_DIR/valid: whole speakers if possible."),
     ] = 0.0,
+    test_share: Annotated[float, typer.Option(help="The same for OUT_DIR/test.")] = 0.0,
 ) -> None:
     """Your own audio files and a table of what is said in them.
 
     The first row names the columns: path and text, and if known speaker, id. Without such a row the columns are
-    path, text, or path, speaker, text, or path, speaker, seconds, text. Paths count from the table's folder.
+    path, text, or path, speaker, text, or path, speaker, seconds, text. Paths may lack their .wav.
     """
     from audioroto.corpus.prepare.table import prepare_table
 
-    _print_summaries(prepare_table(table, out_dir, split, valid_share))
+    summaries = prepare_table(
+        table,
+        out_dir,
+        split,
+        audio_dir=audio_dir,
+        normalizer=normalizer,
+        valid_share=valid_share,
+        test_share=test_share,
+    )
+    _print_summaries(summaries)
 
 
 @app.command()

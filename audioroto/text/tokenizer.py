@@ -124,6 +124,6 @@ def train_tokenizer(
             raise
         raise UserError(
             f"text.vocab_size {vocab_size} is too large for {len(sentences)} transcripts: there are only "
-            f"{largest[1]} {units} units in them; set it to {largest[1]} or less"
+            f"{largest[1]} {units} units in them; take text.units char or set it to {largest[1]} or less"
         ) from None
     return Tokenizer(model.getvalue())

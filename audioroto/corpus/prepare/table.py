@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from audioroto.audio.load import AUDIO_SUFFIXES
 from audioroto.corpus.datadir import (
     UNMEASURED,
     DatadirSummary,
@@ -18,6 +19,7 @@ from audioroto.corpus.datadir import (
     write_datadir,
 )
 from audioroto.errors import UserError
+from audioroto.text.normalize import normalize
 
 log = logging.getLogger(__name__)
 
@@ -37,31 +39,47 @@ EXPECTED = "Name the columns in the first row: path, text, and if you like speak
 
 
 def prepare_table(
-    table: Path, out_dir: Path, split: str = "train", valid_share: float = 0.0
+    table: Path,
+    out_dir: Path,
+    split: str = "train",
+    *,
+    audio_dir: Path | None = None,
+    normalizer: str | None = None,
+    valid_share: float = 0.0,
+    test_share: float = 0.0,
 ) -> dict[str, DatadirSummary]:
-    """Write OUT_DIR/SPLIT from a table of audio files and their texts; with `valid_share` OUT_DIR/valid as well.
+    """Write OUT_DIR/SPLIT from a table of audio files and their texts; with the shares OUT_DIR/valid and test as well.
 
     The table is tab-separated, or comma- or semicolon-separated when its name ends in .csv. Its first row names the
     columns (see COLUMN_NAMES; others are ignored), or there is no such row and the columns are path, text, or path,
-    speaker, text, or path, speaker, seconds, text. Paths count from the table's folder. Rows without audio or text are
-    skipped with a warning. `valid_share` is the part of the audio, 0 to 1, to hold out: see `hold_out`.
+    speaker, text, or path, speaker, seconds, text. Paths count from `audio_dir`, or else from the table's folder, and
+    may lack .wav and the like. Texts are written as the `normalizer` has them, without one as they are. Rows without
+    audio or text are skipped with a warning. A share is the part of the audio, 0 to 1, to hold out: see `hold_out`.
     """
-    if not 0 <= valid_share < 1:
-        raise UserError(f"the share of audio to hold out is {valid_share}: it must be at least 0 and less than 1")
-    if valid_share and split == "valid":
-        raise UserError("the held-out part is called 'valid': give the split another name")
-    utterances = keep_usable(_list_utterances(table))
+    shares = {"valid": valid_share, "test": test_share}
+    if min(shares.values()) < 0 or sum(shares.values()) >= 1:
+        raise UserError(
+            f"the shares of audio to hold out are {valid_share} and {test_share}: give 0 or more, together less than 1"
+        )
+    if shares.get(split):
+        raise UserError(f"a held-out part is called '{split}': give the split another name")
+    utterances = keep_usable(_list_utterances(table, audio_dir or table.parent, normalizer))
     if not utterances:
-        raise UserError(f"{table}: no row has both an audio file beside the table and a text. {EXPECTED}.")
-    held_out = hold_out(utterances, valid_share) if valid_share else set()
-    parts = {
-        split: [utterance for utterance in utterances if utterance.id not in held_out],
-        "valid": [utterance for utterance in utterances if utterance.id in held_out],
-    }
+        raise UserError(
+            f"{table}: no row has both a text and an audio file in {audio_dir or table.parent}. {EXPECTED}; give "
+            "--audio-dir DIR if the files lie elsewhere."
+        )
+    parts, remaining = {}, 1.0
+    for name, share in shares.items():
+        if share:
+            held_out = hold_out(utterances, share / remaining)
+            parts[name] = [utterance for utterance in utterances if utterance.id in held_out]
+            utterances = [utterance for utterance in utterances if utterance.id not in held_out]
+            remaining -= share
+    parts = {split: utterances, **parts}
     for name, part in parts.items():
-        if part or name == split:
-            write_datadir(out_dir / name, part)
-    return {name: summarize(part) for name, part in parts.items() if part}
+        write_datadir(out_dir / name, part)
+    return {name: summarize(part) for name, part in parts.items()}
 
 
 def hold_out(utterances: Sequence[Utterance], share: float) -> set[str]:
@@ -77,7 +95,10 @@ def hold_out(utterances: Sequence[Utterance], share: float) -> set[str]:
     speakers = _fill(seconds, budget, most_seconds=1.5 * budget)
     if speakers:
         return {utterance.id for utterance in utterances if utterance.speaker in speakers}
-    log.warning("no speaker is short enough to be held out: 'valid' has utterances of speakers that 'train' has too")
+    log.warning(
+        "no speaker is short enough to be held out (or the table names none): single utterances are, "
+        "whose speakers are trained on"
+    )
     return _fill({utterance.id: utterance.seconds for utterance in utterances}, budget, most_seconds=float("inf"))
 
 
@@ -92,12 +113,21 @@ def _fill(seconds: dict[str, float], budget: float, most_seconds: float) -> set[
     return chosen
 
 
-def _list_utterances(table: Path) -> list[Utterance]:
+def _list_utterances(table: Path, audio_dir: Path, normalizer: str | None) -> list[Utterance]:
     utterances: dict[str, Utterance] = {}
-    for line, row in _read_rows(table):
+    rows = _read_rows(table)
+    numbered = [row["text"] for _, row in rows if re.search(r"\d", row["text"])]
+    if numbered and normalizer is None:
+        log.warning(
+            "%d texts have digits (%r), which the normaliser of training and scoring leaves out (librispeech-v1, by "
+            "default): --normalizer english-v1 spells them",
+            len(numbered),
+            numbered[0],
+        )
+    for line, row in rows:
         if not row["path"]:
             raise UserError(f"{table} line {line}: the audio path is empty")
-        audio = table.parent / row["path"]
+        audio = _find_audio(audio_dir / row["path"])
         speaker = _make_id(row.get("speaker") or UNKNOWN_SPEAKER)
         if row.get("id"):
             name = _make_id(row["id"])
@@ -107,8 +137,17 @@ def _list_utterances(table: Path) -> list[Utterance]:
             # Speaker first, so that sorting by utterance sorts by speaker, as Kaldi's tools want it.
             stem = _make_id(audio.stem)
             name = make_unique(stem if stem.startswith(f"{speaker}-") else f"{speaker}-{stem}", utterances)
-        utterances[name] = Utterance(name, speaker, audio, UNMEASURED, " ".join(row["text"].split()))
+        text = normalize(row["text"], normalizer) if normalizer else " ".join(row["text"].split())
+        utterances[name] = Utterance(name, speaker, audio, UNMEASURED, text)
     return list(utterances.values())
+
+
+def _find_audio(path: Path) -> Path:
+    """The file itself, or the one that is called like it with the suffix of an audio file."""
+    if path.is_file():
+        return path
+    candidates = (path.with_name(f"{path.name}{suffix}") for suffix in AUDIO_SUFFIXES)
+    return next((candidate for candidate in candidates if candidate.is_file()), path)
 
 
 def _make_id(name: str) -> str:

@@ -105,6 +105,41 @@ def test_held_out_speakers_make_the_valid_split(tmp_path: Path) -> None:
         prepare_table(table, tmp_path / "out", valid_share=10)
 
 
+def test_valid_and_test_are_held_out_apart(tmp_path: Path) -> None:
+    files = {f"s{speaker}/{index}.wav": 0.2 for speaker in range(20) for index in range(3)}
+    rows = "".join(f"{name}\t{name.partition('/')[0]}\tHI\n" for name in files)
+    table = make_corpus(tmp_path, "t.tsv", rows, files)
+    prepare_table(table, tmp_path / "out", valid_share=0.1, test_share=0.2)
+    speakers = [
+        {utterance.speaker for utterance in read_datadir(tmp_path / "out" / split)}
+        for split in ("train", "valid", "test")
+    ]
+    assert [len(names) for names in speakers] == [14, 2, 4]
+    assert len(set.union(*speakers)) == 20
+    for shares in ({"valid_share": 0.5, "test_share": 0.5}, {"test_share": -0.1}):
+        with pytest.raises(UserError, match="together less than 1"):
+            prepare_table(table, tmp_path / "out", **shares)
+
+
+def test_audio_may_lie_elsewhere_and_its_suffix_may_be_missing(tmp_path: Path) -> None:
+    files = {"clips/a.wav": 0.5, "clips/b.c.wav": 0.5}
+    table = make_corpus(tmp_path, "t.csv", "file,text\na,HI\nb.c,HO\n", files)
+    prepare_table(table, tmp_path / "out", audio_dir=tmp_path / "clips")
+    assert [utterance.path.name for utterance in read_datadir(tmp_path / "out" / "train")] == ["a.wav", "b.c.wav"]
+    with pytest.raises(UserError, match="give --audio-dir DIR if the files lie elsewhere"):
+        prepare_table(table, tmp_path / "out")
+
+
+def test_texts_with_digits_are_spelled_or_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table = make_corpus(tmp_path, "t.csv", "file,text\na.wav,Wait 7 minutes.\n", {"a.wav": 0.5})
+    prepare_table(table, tmp_path / "out")
+    assert "1 texts have digits ('Wait 7 minutes.')" in caplog.text
+    caplog.clear()
+    prepare_table(table, tmp_path / "out", normalizer="english-v1")
+    assert [utterance.text for utterance in read_datadir(tmp_path / "out" / "train")] == ["WAIT SEVEN MINUTES"]
+    assert caplog.text == ""
+
+
 def test_of_a_single_speaker_utterances_are_held_out(caplog: pytest.LogCaptureFixture) -> None:
     utterances = [Utterance(f"s-{index}", "s", Path("x.wav"), 1.0, "HI") for index in range(50)]
     assert len(hold_out(utterances, 0.1)) == 5
