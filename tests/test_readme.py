@@ -11,7 +11,7 @@ from audioroto.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", *ROOT.glob("*/README.md")]
+DOCUMENTS = [ROOT / "README.md", *ROOT.glob("*/README.md"), *ROOT.glob("egs/*/asr/README.md")]
 
 
 def read_tree() -> dict[str, str]:
