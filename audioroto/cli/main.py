@@ -24,6 +24,7 @@ VERBS = (
     "results",
     "transcribe",
     "align",
+    "export",
     "bench",
     "show",
     "doctor",
