@@ -41,7 +41,7 @@ class Graph:
         return self._constants[key]
 
     def call(self, operator: str, *operands: Operand, dtype: Any = None, name: str = "", **attributes: Any) -> "Value":
-        """The output of an ONNX operator: numbers take the type of the first operand, so does it without `dtype`."""
+        """The output of an ONNX operator, of type `dtype`, or as the first value; numbers become constants of that."""
         return self.call_many(1, operator, *operands, dtype=dtype, name=name, **attributes)[0]
 
     def call_many(
@@ -49,7 +49,7 @@ class Graph:
     ) -> list["Value"]:
         """The outputs of an ONNX operator that has several."""
         first = next(operand for operand in operands if isinstance(operand, Value))
-        inputs = [self._value(operand, first.dtype).name for operand in operands]
+        inputs = [self.value(operand, first.dtype).name for operand in operands]
         name = f"{name or operator}_{len(self._nodes)}"
         outputs = [f"{name}_{number}" for number in range(num_outputs)]
         self._nodes.append(helper.make_node(operator, inputs, outputs, name, **attributes))
@@ -67,7 +67,8 @@ class Graph:
         onnx.checker.check_model(model)
         return model
 
-    def _value(self, operand: Operand, dtype: np.dtype) -> "Value":
+    def value(self, operand: Operand, dtype: Any = None) -> "Value":
+        """An operand as a value; a number is a constant of the type."""
         if isinstance(operand, Value):
             return operand
         return self.constant(operand if isinstance(operand, np.ndarray) else np.array(operand, dtype))
@@ -128,18 +129,18 @@ class Value:
         """With a dimension of 1 at each of `axes`."""
         return self.graph.call("Unsqueeze", self, np.array(axes, np.int64))
 
-    def cut(self, axis: int, start: Size, stop: Size | None = None, step: int = 1) -> "Value":
+    def cut(self, axis: int, start: Size, stop: Size | None = None) -> "Value":
         """From `start` to before `stop` along an axis; without one, to the end."""
         end = np.iinfo(np.int64).max if stop is None else stop
-        return self.graph.call("Slice", self, *_sizes(start, end, axis, step))
+        return self.graph.call("Slice", self, *_sizes(start, end, axis))
 
     def split(self, axis: int, *sizes: int) -> list["Value"]:
-        """Parts of those sizes along an axis; one of size 0 costs nothing if it is not used."""
+        """Parts of those sizes along an axis."""
         return self.graph.call_many(len(sizes), "Split", self, np.array(sizes, np.int64), axis=axis)
 
     def pad(self, axis: int, before: Size, after: Size) -> "Value":
         """With zeros (False) before and after along an axis."""
-        amounts = self.graph.call("Concat", self.graph.constant(np.zeros(0, np.int64)), *_sizes(before, after), axis=0)
+        amounts = self.graph.call("Concat", *map(self.graph.value, _sizes(before, after)), axis=0)
         return self.graph.call("Pad", self, amounts, np.zeros((), self.dtype), np.array([axis], np.int64))
 
     def gather(self, axis: int, indices: "Value") -> "Value":
