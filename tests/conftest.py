@@ -119,3 +119,15 @@ def trained(tone_corpus: Path, tiny_config: "Config", tmp_path_factory: pytest.T
     console.file.close()
     average_checkpoints(exp_dir, exp_dir / "model.safetensors")
     return exp_dir
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The averaged model of `trained` as ONNX; the test is skipped where the extra `onnx` is not installed."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    from audioroto.export.file import export_model
+
+    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
+    export_model(trained / "model.safetensors", path)
+    return path

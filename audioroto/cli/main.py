@@ -25,6 +25,7 @@ VERBS = (
     "results",
     "transcribe",
     "align",
+    "export",
     "bench",
     "show",
     "doctor",

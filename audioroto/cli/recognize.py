@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import BatchSeconds, ConfigFiles, Device, LmFile, ModelFile, Overrides, Threads, set_threads
+from audioroto.cli.options import BatchSeconds, ConfigFiles, Device, LmFile, ModelFile, Overrides, Threads
 
 
 def recognize(
@@ -34,8 +34,8 @@ def recognize(
     from audioroto.infer.recognizer import load_model
 
     team = Team()
-    recognizer = load_model(model, team.choose_device(device), load_config(config or [], overrides or []).search, lm)
-    set_threads(threads)
+    search = load_config(config or [], overrides or []).search
+    recognizer = load_model(model, team.choose_device(device), search, lm, threads=threads)
     names = list(dict.fromkeys(modes.replace(",", " ").split()))
     origin = describe_origin(recognizer, model, lm, names)
     for done in recognize_datadir(recognizer, data_dir, out_dir, names, batch_seconds, origin=origin, team=team):

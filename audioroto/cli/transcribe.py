@@ -16,7 +16,6 @@ from audioroto.cli.options import (
     Overrides,
     SearchMode,
     Threads,
-    set_threads,
 )
 
 if TYPE_CHECKING:
@@ -47,6 +46,12 @@ def transcribe(
     ] = "model",
     whole: Annotated[bool, typer.Option("--whole", help="Encode each recording whole, however long it is.")] = False,
     batch_seconds: BatchSeconds = 60.0,
+    engine: Annotated[
+        Literal["auto", "torch", "onnx"],
+        typer.Option(
+            help="What computes: onnx, without torch, for a .onnx file from 'audioroto export'; auto: by its name."
+        ),
+    ] = "auto",
     device: Device = "auto",
     threads: Threads = None,
     restart: Annotated[bool, typer.Option("--restart", help="With --out: do finished files again.")] = False,
@@ -78,8 +83,8 @@ def transcribe(
     inputs = [AudioInput(path, name) for path, name in found]
     if out_dir is None and (len(names) > 1 or (len(inputs) > 1 and names != ["txt"])):
         raise UserError("several formats, or another than txt for several files, need --out DIR to be written to")
-    recognizer = load_model(model, team.choose_device(device), load_config(config or [], overrides or []).search, lm)
-    set_threads(threads)
+    search = load_config(config or [], overrides or []).search
+    recognizer = load_model(model, team.choose_device(device), search, lm, engine=engine, threads=threads)
     hear = partial(recognizer.transcribe, mode=mode, batch_seconds=batch_seconds, whole=whole)
     about = describe_origin(recognizer, model, lm, [mode], whole=whole)
     if out_dir is None:

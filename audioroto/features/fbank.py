@@ -10,9 +10,9 @@ FRAME_LENGTH_SECONDS = 0.025
 FRAME_HOP_SECONDS = 0.010
 
 _LOW_HERTZ = 20.0
-_PREEMPHASIS = 0.97
+PREEMPHASIS = 0.97
 _POVEY_EXPONENT = 0.85
-_FLOOR = float(np.finfo(np.float32).eps)  # power below which everything is silence
+FLOOR = float(np.finfo(np.float32).eps)  # power below which everything is silence
 
 
 class Fbank(nn.Module):
@@ -52,7 +52,7 @@ class Fbank(nn.Module):
         with torch.autocast(waveforms.device.type, enabled=False):
             frames = waveforms.float().unfold(1, self.window_samples, self.hop_samples)  # (B, T, samples), a view
             power = self._power_spectrum(frames[valid])  # (N, fft_samples / 2 + 1), of real frames alone
-            features = (power @ self.mel_filters).clamp_min(_FLOOR).log()  # (N, F)
+            features = (power @ self.mel_filters).clamp_min(FLOOR).log()  # (N, F)
             padded[valid] = features
         return padded, lengths
 
@@ -60,7 +60,7 @@ class Fbank(nn.Module):
         """Without their mean, pre-emphasised and windowed: (N, window_samples) to (N, fft_samples / 2 + 1)."""
         frames = frames - frames.mean(dim=1, keepdim=True)
         # Kaldi takes the first sample as its own predecessor; it does not count, because the window starts at 0.
-        emphasised = torch.sub(frames[:, 1:], frames[:, :-1], alpha=_PREEMPHASIS)
+        emphasised = torch.sub(frames[:, 1:], frames[:, :-1], alpha=PREEMPHASIS)
         windowed = nn.functional.pad(emphasised * self.window[1:], (1, 0))
         spectrum = torch.fft.rfft(windowed, n=self.fft_samples)
         return spectrum.real.square() + spectrum.imag.square()

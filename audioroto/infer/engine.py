@@ -44,10 +44,13 @@ class Encoding:
 class TorchEngine:
     """A model file ready to listen: float32, so that an utterance gives the same text in any batch."""
 
-    def __init__(self, path: str | Path, device: str = "auto") -> None:
+    def __init__(self, path: str | Path, device: str = "auto", threads: int | None = None) -> None:
+        if threads:
+            torch.set_num_threads(threads)  # of the whole process
         checkpoint = load_checkpoint(path)
         self.device = choose_device(device)
         self.model = checkpoint.build().to(self.device)
+        self.decoder = self.model.decoder
         self.config = checkpoint.config
         self.tokenizer = checkpoint.tokenizer
         self.num_parameters = count_parameters(self.model)

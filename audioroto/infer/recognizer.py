@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from audioroto.infer.seam import join_all
 from audioroto.infer.segment import Segment, Word
 from audioroto.infer.stretches import Progress, WholeEncoding, iter_batches
 from audioroto.infer.transcript import Transcript, make_words
+from audioroto.model.onnx_file import SUFFIX
 from audioroto.search.ctc_align import align_hypothesis
 from audioroto.search.ctc_beam import ctc_beam
 from audioroto.search.ctc_greedy import ctc_greedy
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from audioroto.model.decoder import Decoder
 
 Audio: TypeAlias = "AudioSource | np.ndarray | Tensor"
+EngineName: TypeAlias = Literal["auto", "torch", "onnx"]
 
 
 class Recognizer:
@@ -92,7 +94,7 @@ class Recognizer:
     @property
     def modes(self) -> list[str]:
         """The modes that this model can search in."""
-        has_decoder = self.engine.model.decoder is not None
+        has_decoder = self.engine.decoder is not None
         return [mode for mode in MODES if has_decoder or mode not in MODES_WITH_DECODER]
 
     def is_too_quiet(self, waveform: np.ndarray) -> bool:
@@ -212,10 +214,10 @@ def _rescoring(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]
 
 
 def _need_decoder(recognizer: Recognizer) -> "Decoder":
-    decoder = recognizer.engine.model.decoder
+    decoder = recognizer.engine.decoder
     if decoder is None:
         raise UserError(
-            "the model has no attention decoder; search with ctc_greedy or ctc_beam, "
+            "the model has no attention decoder, as no exported one has; search with ctc_greedy or ctc_beam, "
             "or train with decoder.num_blocks above 0"
         )
     return decoder
@@ -245,17 +247,34 @@ def load_model(
     device: str = "auto",
     search: Search | None = None,
     lm: str | os.PathLike[str] | None = None,
+    *,
+    engine: EngineName = "auto",
+    threads: int | None = None,
 ) -> Recognizer:
-    """The recognizer in a model file; `lm` is an ARPA file for the mode ctc_beam.
+    """The recognizer in a model file, or in what was exported from it; `lm` is an ARPA file for the mode ctc_beam.
 
-    Raises UserError when a file is missing, damaged or not what it should be.
+    A file that ends in .onnx runs by onnxruntime, without torch, any other by torch; `engine` may insist on one of
+    them. It computes with so many `threads`, or as many as it takes by itself. Raises UserError when a file is missing,
+    damaged or not what it should be.
     """
+    loaded = _load_engine(path, device, engine, threads)
+    search = search or Search()
+    words = WordModel(lm, loaded.tokenizer, search.open_vocabulary) if lm else None
+    return Recognizer(loaded, search, words)
+
+
+def _load_engine(path: str | Path, device: str, engine: EngineName, threads: int | None) -> Any:
+    if Path(path).suffix.lower() == SUFFIX:
+        if engine == "torch":
+            raise UserError(f"{path} is an ONNX file, which torch does not run; give the model file it was made from")
+        from audioroto.infer.onnx_engine import OnnxEngine
+
+        return OnnxEngine(path, device, threads)
+    if engine == "onnx":
+        raise UserError(f"{path} is not an ONNX file; make one: audioroto export {path} --out model{SUFFIX}")
     from audioroto.infer.engine import TorchEngine
 
-    engine = TorchEngine(path, device)
-    search = search or Search()
-    words = WordModel(lm, engine.tokenizer, search.open_vocabulary) if lm else None
-    return Recognizer(engine, search, words)
+    return TorchEngine(path, device, threads)
 
 
 def _is_source(audio: Audio) -> TypeGuard[AudioSource]:
