@@ -24,6 +24,7 @@ VERBS = (
     "results",
     "transcribe",
     "align",
+    "serve",
     "bench",
     "show",
     "doctor",
