@@ -102,7 +102,7 @@ function take(event) {
     files = event.files;
     $("length").textContent = `${clock(event.duration)} · ${count(event.words.length, "word")}`;
     if (!event.words.length) note("Nobody speaks in this recording, as far as can be heard.");
-    $("downloads").hidden = false;
+    $("foot").hidden = false;
   } else if (event.type === "error") {
     fail(event.error.message);
   }
@@ -126,7 +126,7 @@ function open(file) {
   $("length").textContent = "";
   $("problem").hidden = true;
   $("unlock").hidden = true;
-  $("downloads").hidden = true;
+  $("foot").hidden = true;
   $("audio").hidden = false;
   clear();
   $("result").hidden = false;
@@ -170,7 +170,7 @@ function showSegment(heard) {
   const paragraph = document.createElement("p");
   for (const one of heard) {
     const element = document.createElement("span");
-    element.className = `word ${one.confidence >= 0.8 ? "sure" : one.confidence >= 0.5 ? "fair" : "unsure"}`;
+    element.className = `word ${one.confidence >= 0.7 ? "sure" : one.confidence >= 0.4 ? "fair" : "unsure"}`;
     element.textContent = one.word;
     element.title = `${clock(one.start)} · confidence ${Math.round(100 * one.confidence)} %`;
     element.role = "button";
@@ -298,7 +298,7 @@ function setRecording(now) {
 function showLive() {
   clear();
   $("audio").hidden = true;
-  $("downloads").hidden = true;
+  $("foot").hidden = true;
   $("problem").hidden = true;
   $("title").textContent = "Recording";
   $("result").hidden = false;
