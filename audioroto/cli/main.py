@@ -26,6 +26,7 @@ VERBS = (
     "transcribe",
     "align",
     "export",
+    "serve",
     "bench",
     "show",
     "doctor",

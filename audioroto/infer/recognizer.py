@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 
-from audioroto.audio.resample import resample
+from audioroto.audio.resample import Resampler, resample
 from audioroto.audio.segment import AudioSegment, compute_levels, iter_segments
 from audioroto.audio.source import AudioSource
 from audioroto.audio.stream import iter_blocks
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from audioroto.infer.engine import Encoding
     from audioroto.model.decoder import Decoder
 
-Audio: TypeAlias = "AudioSource | np.ndarray | Tensor"
 EngineName: TypeAlias = Literal["auto", "torch", "onnx"]
+Audio: TypeAlias = "AudioSource | np.ndarray | Tensor | Iterator[np.ndarray]"
+Recognize: TypeAlias = Callable[[Sequence[np.ndarray]], list[Transcript]]  # a batch to what each waveform says
 
 
 class Recognizer:
@@ -58,10 +59,11 @@ class Recognizer:
     ) -> Transcript:
         """What a recording of any length says: a file's path, its bytes, an open file, or samples with their `rate`.
 
-        Samples are a NumPy array or a tensor of floats in [−1, 1], (S,) or (S, channels). Segments of speech are
-        computed `batch_seconds` at a time, which changes nothing but speed and memory. `whole` encodes the recording in
-        one piece: everything is heard in all of its context, and memory grows with the length. Several threads may call
-        this at once. Raises AudioError that names what cannot be read, UserError for an unknown mode.
+        Samples are a NumPy array or a tensor of floats in [−1, 1], (S,) or (S, channels), or an iterator over blocks of
+        them. Segments of speech are computed `batch_seconds` at a time, which changes nothing but speed and memory.
+        `whole` encodes the recording in one piece: everything is heard in all of its context, and memory grows with the
+        length. Several threads may call this at once. Raises AudioError that names what cannot be read, UserError for
+        an unknown mode.
         """
         progress = Progress()
         segments = tuple(self._iter_segments(audio, rate, mode, batch_seconds, whole, progress))
@@ -75,9 +77,13 @@ class Recognizer:
         *,
         batch_seconds: float = 60.0,
         whole: bool = False,
+        recognize: Recognize | None = None,
     ) -> Iterator[Segment]:
-        """The segments that `transcribe` puts together, in time order, each as soon as it is found."""
-        return self._iter_segments(audio, rate, mode, batch_seconds, whole, Progress())
+        """The segments that `transcribe` puts together, in time order, each as soon as it is found.
+
+        Unless `whole`, `recognize` stands in for this recognizer's own in `mode`; that of a server batches over users.
+        """
+        return self._iter_segments(audio, rate, mode, batch_seconds, whole, Progress(), recognize)
 
     def recognize(self, waveforms: Sequence[np.ndarray], mode: str = "ctc_greedy") -> list[Transcript]:
         """The text of each waveform (S,), float32 at `sample_rate`, computed as one batch."""
@@ -122,37 +128,46 @@ class Recognizer:
         return make_words(aligned, self.tokenizer.pieces, self.engine.frame_seconds, seconds)
 
     def _iter_segments(
-        self, audio: Audio, rate: int | None, mode: str, batch_seconds: float, whole: bool, progress: Progress
+        self,
+        audio: Audio,
+        rate: int | None,
+        mode: str,
+        batch_seconds: float,
+        whole: bool,
+        progress: Progress,
+        recognize: Recognize | None = None,
     ) -> Iterator[Segment]:
         find_mode(mode)
         blocks = progress.count(_iter_mono(audio, rate, self.sample_rate))
-        encode: Callable[[Sequence[AudioSegment]], Encoding] = self._encode_stretches
+        whole_encoding: WholeEncoding | None = None
         if whole:
             samples = np.concatenate(list(blocks))
-            blocks, encode = iter([samples]), WholeEncoding(self.engine, samples)
+            blocks, whole_encoding = iter([samples]), WholeEncoding(self.engine, samples)
+
+        def hear(stretches: Sequence[AudioSegment]) -> list[Transcript]:
+            waveforms = [stretch.samples for stretch in stretches]
+            if whole_encoding:
+                return self.search(waveforms, whole_encoding(stretches), mode)
+            return recognize(waveforms) if recognize else self.recognize(waveforms, mode)
+
         stretches = iter_segments(blocks, self.sample_rate, gate_decibels=self.settings.gate_decibels)
-        for segment in join_all(self._iter_heard(stretches, encode, mode, batch_seconds, progress)):
+        for segment in join_all(self._iter_heard(stretches, hear, batch_seconds, progress)):
             if segment.text:
                 yield segment
 
     def _iter_heard(
         self,
         stretches: Iterable[AudioSegment],
-        encode: "Callable[[Sequence[AudioSegment]], Encoding]",
-        mode: str,
+        hear: Callable[[Sequence[AudioSegment]], list[Transcript]],
         batch_seconds: float,
         progress: Progress,
     ) -> Iterator[tuple[Segment, bool]]:
         """Each stretch of speech as a segment, and whether the next one overlaps it."""
         for batch in iter_batches(stretches, batch_seconds * self.sample_rate):
             progress.num_stretches += len(batch)
-            transcripts = self.search([stretch.samples for stretch in batch], encode(batch), mode)
-            for stretch, transcript in zip(batch, transcripts, strict=True):
+            for stretch, transcript in zip(batch, hear(batch), strict=True):
                 for segment in transcript.segments:
                     yield segment.shift(stretch.start_seconds), stretch.is_cut
-
-    def _encode_stretches(self, stretches: Sequence[AudioSegment]) -> "Encoding":
-        return self.engine.encode([stretch.samples for stretch in stretches])
 
     def _make_transcript(self, waveform: np.ndarray, hypothesis: Hypothesis, log_probs: np.ndarray) -> Transcript:
         seconds = len(waveform) / self.sample_rate
@@ -284,6 +299,11 @@ def _is_source(audio: Audio) -> TypeGuard[AudioSource]:
 def _iter_mono(audio: Audio, rate: int | None, to_rate: int) -> Iterator[np.ndarray]:
     if _is_source(audio):
         yield from iter_blocks(audio, to_rate)
+    elif isinstance(audio, Iterator):
+        resampler = Resampler(rate or to_rate, to_rate)
+        for block in audio:
+            yield resampler.resample(_as_mono(block, rate, rate or to_rate))
+        yield resampler.finish()
     else:
         yield _as_mono(audio, rate, to_rate)
 

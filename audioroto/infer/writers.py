@@ -1,7 +1,7 @@
 """A transcript as text, subtitles, table, JSON, ctm or TextGrid."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import Any, Literal, Protocol
@@ -41,7 +41,7 @@ def format_transcript(
     check_format(format)
     segments = [segment for segment in transcript.segments if segment.text]
     if case == "sentence":
-        segments = _in_sentence_case(segments)
+        segments = list(iter_sentence_case(segments))
     return FORMATS[format](segments, transcript.seconds, name, about or {})
 
 
@@ -57,6 +57,20 @@ def read_formats(text: str) -> list[str]:
     for name in names or [""]:
         check_format(name)
     return names
+
+
+def iter_sentence_case(segments: Iterable[Segment]) -> Iterator[Segment]:
+    """Segments in capitals in sentence case, each as it comes.
+
+    The first, and one after a long pause, begins with a capital.
+    """
+    previous_end = float("-inf")
+    for segment in segments:
+        starts_sentence = segment.start_seconds - previous_end >= SENTENCE_PAUSE_SECONDS
+        text = make_sentence_case(segment.text, starts_sentence=starts_sentence)
+        words = [replace(word, text=spelled) for word, spelled in zip(segment.words, text.split(), strict=True)]
+        yield replace(segment, text=text, words=tuple(words))
+        previous_end = segment.end_seconds
 
 
 def _format_txt(segments: Sequence[Segment], seconds: float, name: str, about: Mapping[str, Any]) -> str:
@@ -183,16 +197,3 @@ def _format_time(seconds: float, point: str) -> str:
 
 def _milliseconds(seconds: float) -> int:
     return round(1000 * seconds)
-
-
-def _in_sentence_case(segments: Sequence[Segment]) -> list[Segment]:
-    """A segment begins with a capital when it is the first, or comes after a long pause."""
-    changed: list[Segment] = []
-    previous_end = float("-inf")
-    for segment in segments:
-        starts_sentence = segment.start_seconds - previous_end >= SENTENCE_PAUSE_SECONDS
-        text = make_sentence_case(segment.text, starts_sentence=starts_sentence)
-        words = [replace(word, text=spelled) for word, spelled in zip(segment.words, text.split(), strict=True)]
-        changed.append(replace(segment, text=text, words=tuple(words)))
-        previous_end = segment.end_seconds
-    return changed

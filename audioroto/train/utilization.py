@@ -1,4 +1,4 @@
-"""How much of what a device can compute a training run uses (model FLOP utilisation, arXiv 2204.02311)."""
+"""How much of what a device can compute a training run uses: model FLOP utilisation (arXiv 2204.02311)."""
 
 import statistics
 import time
