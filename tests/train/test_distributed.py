@@ -30,6 +30,8 @@ def config(tiny_config):
                     "valid_every_updates": 3,
                     "log_every_updates": 1,
                     "average_decay": 0.9,
+                    "learning_rate": 5e-3,
+                    "optimizer": "adamw",  # Muon computes in bfloat16: a gradient's last bit may show in its step
                 }
             ),
             "augment": tiny_config.augment.model_copy(
@@ -87,8 +89,7 @@ def test_the_number_of_processes_does_not_change_the_recipe(config, tone_corpus,
     assert weights.keys() == others.keys()
     assert "average.ctc.project.weight" in weights
     for name, tensor in weights.items():
-        # Muon computes in bfloat16, where the last bit of a gradient may round an element of the step the other way.
-        torch.testing.assert_close(others[name], tensor, rtol=1e-3, atol=1e-3, msg=name)
+        torch.testing.assert_close(others[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
 
 
 def test_one_that_fails_ends_all_with_one_line(config, tone_corpus, trained, tmp_path):
