@@ -1,11 +1,21 @@
-"""audioroto bench rotation | attention | train | loading | transcribe | ablation | guards"""
+"""audioroto bench rotation | attention | train | loading | transcribe | ablation | guards | serve"""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import ConfigFiles, Device, LmFile, ModelFile, Overrides, SearchMode, Threads, set_threads
+from audioroto.cli.options import (
+    BatchSeconds,
+    ConfigFiles,
+    Device,
+    LmFile,
+    ModelFile,
+    Overrides,
+    SearchMode,
+    Threads,
+    set_threads,
+)
 
 app = typer.Typer(help="Measure what the parts are worth and what they cost.", no_args_is_help=True)
 
@@ -198,3 +208,49 @@ def guards(
 
     recognizer = load_model(model, device, load_config(config or [], overrides or []).search, lm)
     bench_guards(recognizer, out_dir, modes.replace(",", " ").split() or recognizer.modes, noise_dir, minutes)
+
+
+@app.command()
+def serve(
+    model: ModelFile,
+    files: Annotated[list[str] | None, typer.Argument(help="Audio files or folders to be sent.")] = None,
+    data_dirs: Annotated[
+        list[Path] | None, typer.Option("--data-dir", help="Data directory to send; repeatable.")
+    ] = None,
+    clients: Annotated[int, typer.Option(min=1, help="At once, against one at a time.")] = 32,
+    requests: Annotated[int, typer.Option(min=1, help="That are sent in either way.")] = 128,
+    memory_requests: Annotated[
+        int, typer.Option(min=0, help="Over which the server's memory is watched; 0: none.")
+    ] = 0,
+    streams: Annotated[int, typer.Option(min=0, help="That are spoken into at once; 0: none.")] = 4,
+    stream_seconds: Annotated[float, typer.Option(min=1.0, help="That each of them lasts.")] = 30.0,
+    mode: SearchMode = "ctc_greedy",
+    batch_seconds: BatchSeconds = 60.0,
+    out_dir: OutDir = Path("exp/bench/serve"),
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """A server under load: many clients at once against one at a time, its memory, the delays of streams.
+
+    Fails when an answer is lost, or a text depends on who else was there.
+    """
+    from audioroto.bench.transcribe import read_recordings
+    from audioroto.errors import UserError
+
+    try:
+        from audioroto.bench.serve import bench_serve
+    except ModuleNotFoundError as error:
+        raise UserError(f"{error.name} is not installed; run: pip install 'audioroto[serve]'") from None
+
+    recordings = read_recordings(files or [], data_dirs or [])
+    options = ["--model", str(model), "--mode", mode, "--batch-seconds", str(batch_seconds), "--device", device]
+    bench_serve(
+        [*options, *(["--threads", str(threads)] if threads else [])],
+        [utterance for members in recordings.values() for utterance in members],
+        out_dir,
+        num_clients=clients,
+        num_requests=requests,
+        memory_requests=memory_requests,
+        num_streams=streams,
+        stream_seconds=stream_seconds,
+    )
