@@ -53,7 +53,6 @@ def serve(
     from audioroto.config import load_config
     from audioroto.errors import UserError
     from audioroto.infer.recognizer import load_model
-    from audioroto.model.allocator import keep_freed_memory
 
     try:
         from audioroto.serve.limits import Limits
@@ -62,30 +61,29 @@ def serve(
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is not installed; run: pip install 'audioroto[serve]'") from None
 
-    keep_freed_memory()
     set_threads(threads)
-    listening = open_socket(host, port)
-    token = os.environ.get(TOKEN_VARIABLE)
-    recognizer = load_model(model, device, load_config(config or [], overrides or []).search, lm)
-    limits = Limits(
-        max_requests=max_requests,
-        max_bytes=round(max_megabytes * 2**20),
-        max_audio_seconds=60 * max_minutes,
-        timeout_seconds=timeout_seconds,
-    )
-    service = Service(
-        recognizer,
-        name or model.stem,
-        mode=mode,
-        case=case,
-        token=token,
-        limits=limits,
-        batch_seconds=batch_seconds,
-        batch_wait_seconds=wait_milliseconds / 1000,
-    )
-    address = listening.getsockname()
-    shown = f"[{address[0]}]" if ":" in address[0] else address[0]
-    typer.echo(f"{service.name} at http://{shown}:{address[1]}/ (stop with Ctrl-C)", err=True)
-    if not token and not address[0].startswith("127.") and address[0] != "::1":
-        typer.echo(f"audioroto: anyone who reaches this address may use it; set {TOKEN_VARIABLE}", err=True)
-    run_server(service, listening)
+    with open_socket(host, port) as listening:
+        token = os.environ.get(TOKEN_VARIABLE)
+        recognizer = load_model(model, device, load_config(config or [], overrides or []).search, lm)
+        limits = Limits(
+            max_requests=max_requests,
+            max_bytes=round(max_megabytes * 2**20),
+            max_audio_seconds=60 * max_minutes,
+            timeout_seconds=timeout_seconds,
+        )
+        service = Service(
+            recognizer,
+            name or model.stem,
+            mode=mode,
+            case=case,
+            token=token,
+            limits=limits,
+            batch_seconds=batch_seconds,
+            batch_wait_seconds=wait_milliseconds / 1000,
+        )
+        address = listening.getsockname()
+        shown = f"[{address[0]}]" if ":" in address[0] else address[0]
+        typer.echo(f"{service.name} at http://{shown}:{address[1]}/ (stop with Ctrl-C)", err=True)
+        if not token and not address[0].startswith("127.") and address[0] != "::1":
+            typer.echo(f"audioroto: anyone who reaches this address may use it; set {TOKEN_VARIABLE}", err=True)
+        run_server(service, listening)

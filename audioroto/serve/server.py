@@ -18,10 +18,7 @@ def open_socket(host: str, port: int) -> socket.socket:
     """A socket that listens there; port 0 means any free one. Raises UserError where it cannot be had."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(1024)
+        listening = socket.create_server(address[:2], family=family, backlog=1024)
     except OSError as error:
         raise UserError(
             f"cannot listen at {host}, port {port} ({error.strerror or error}); choose others with --host and --port"
