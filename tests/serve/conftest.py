@@ -39,7 +39,7 @@ def start_server(recognizer: Recognizer) -> Iterator[Callable[..., Running]]:
     """
     pytest.importorskip("fastapi")
     pytest.importorskip("uvicorn")
-    pytest.importorskip("multipart")
+    pytest.importorskip("python_multipart")
     from audioroto.serve.server import make_server, open_socket
     from audioroto.serve.service import Service
 
