@@ -19,6 +19,7 @@ from audioroto.bench.measure import write_figures
 from audioroto.corpus.surroundings import find_noises
 from audioroto.errors import UserError
 from audioroto.infer.recognizer import Recognizer, find_mode
+from audioroto.infer.transcript import Transcript
 
 PIECE_SECONDS = 10.0
 BATCH_PIECES = 6
@@ -40,7 +41,10 @@ class Piece:
 
 @dataclass
 class Outcome:
-    """What was said on a sound at a level, by mode: number of words without the energy gate, and with it."""
+    """What was said on a sound at a level, by mode: number of words without the energy gate, and with it.
+
+    `confidence` is that of the surest text of all: a `search.min_confidence` above it would have silenced them.
+    """
 
     kind: str
     decibels: float | None
@@ -48,13 +52,16 @@ class Outcome:
     seconds: float = 0.0
     words_ungated: dict[str, int] = field(default_factory=dict)
     words_gated: dict[str, int] = field(default_factory=dict)
+    confidence: float = 0.0
 
-    def add(self, seconds: float, words: dict[str, int], gated: bool) -> None:
-        """Count a piece on which `words` were said by each mode, unless the gate keeps them back."""
-        self.seconds += seconds
-        for mode, number in words.items():
+    def add(self, said: dict[str, Transcript], gated: bool) -> None:
+        """Count a piece on which each mode said something, unless the gate keeps it back."""
+        self.seconds += next(iter(said.values())).seconds
+        for mode, transcript in said.items():
+            number = len(transcript.words)
             self.words_ungated[mode] = self.words_ungated.get(mode, 0) + number
             self.words_gated[mode] = self.words_gated.get(mode, 0) + (0 if gated else number)
+            self.confidence = max(self.confidence, *(segment.confidence for segment in transcript.segments), 0.0)
 
 
 def bench_guards(
@@ -78,13 +85,16 @@ def bench_guards(
         encoding = ungated.engine.encode(waveforms)
         said = {mode: ungated.search(waveforms, encoding, mode) for mode in modes}
         for place, piece in enumerate(batch):
-            words = {mode: len(transcripts[place].words) for mode, transcripts in said.items()}
             new = Outcome(piece.kind, piece.decibels, is_voice(piece.kind))
             outcome = outcomes.setdefault((piece.kind, piece.decibels), new)
-            outcome.add(len(piece.samples) / rate, words, recognizer.is_too_quiet(piece.samples))
+            outcome.add(
+                {mode: transcripts[place] for mode, transcripts in said.items()},
+                gated=recognizer.is_too_quiet(piece.samples),
+            )
     found = list(outcomes.values())
     figures = {
         "gate_decibels": recognizer.settings.gate_decibels,
+        "min_confidence": recognizer.settings.min_confidence,
         "lm": recognizer.words.name if recognizer.words else None,
         "modes": list(modes),
         "sounds": [asdict(outcome) for outcome in found],
@@ -158,7 +168,7 @@ def find_quiet_kinds(outcomes: Iterable[Outcome], gated: bool) -> list[str]:
 def print_outcomes(outcomes: Sequence[Outcome], modes: Sequence[str], gate_decibels: float) -> None:
     """Words a minute for each kind and mode, all levels together, on the terminal; then where nothing was said."""
     console = Console()
-    table = Table("", "minutes", *modes, title=f"words a minute, gate off / gate at {gate_decibels:g} dB")
+    table = Table("", "minutes", *modes, "surest", title=f"words a minute, gate off / gate at {gate_decibels:g} dB")
     kinds = list(dict.fromkeys(outcome.kind for outcome in outcomes))
     kinds.sort(key=is_voice)
     for place, kind in enumerate(kinds):
@@ -171,8 +181,10 @@ def print_outcomes(outcomes: Sequence[Outcome], modes: Sequence[str], gate_decib
             cells.append(f"{ungated:.1f} / {gated:.1f}")
         ends_section = place + 1 < len(kinds) and is_voice(kinds[place + 1]) and not is_voice(kind)
         name = f"{kind} (voice)" if is_voice(kind) else kind
-        table.add_row(name, f"{minutes:.1f}", *cells, end_section=ends_section)
+        surest = max(outcome.confidence for outcome in own)
+        table.add_row(name, f"{minutes:.1f}", *cells, f"{surest:.2f}" if surest else "–", end_section=ends_section)
     console.print(table)
+    print("surest: the highest mean confidence of a text; search.min_confidence above it keeps the text back")
     for gated, when in ((False, "with the gate off says"), (True, "says")):
         print(f"{when} nothing on: {', '.join(find_quiet_kinds(outcomes, gated)) or 'none of these'}")
 

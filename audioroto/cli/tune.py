@@ -14,9 +14,9 @@ def tune(
     lm: Annotated[Path, typer.Option(help="ARPA file (.gz too) made by 'audioroto lm'.")],
     out: Annotated[Path, typer.Option(help="TOML file to write; 'audioroto recognize --config' reads it.")],
     num_trials: Annotated[int, typer.Option(min=1, help="Weights to try.")] = 24,
-    max_minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of the validation set to use.")] = 20.0,
+    max_minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of the validation set to use.")] = 10.0,
     real_time_factor: Annotated[
-        float, typer.Option(min=0.0, help="Seconds that searching a second of audio may take on this machine.")
+        float, typer.Option(min=0.0, help="Seconds of a processor that searching a second of audio may take.")
     ] = 0.05,
     config: ConfigFiles = None,
     overrides: Overrides = None,
@@ -24,7 +24,7 @@ def tune(
 ) -> None:
     """Find the n-gram's weight, the word bonus and the beam that make the fewest word errors on a validation set.
 
-    The search starts from the configuration's section search.
+    The search starts from the configuration's section search, its beam aside.
     """
     from rich.console import Console
     from rich.table import Table

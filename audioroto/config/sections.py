@@ -297,6 +297,9 @@ class Search(Section):
     gate_decibels: float = Field(
         -60.0, ge=-200.0, le=0.0, description="audio without 25 ms this loud (dB of full scale) says nothing; −200: off"
     )
+    min_confidence: float = Field(
+        0.0, ge=0.0, lt=1.0, description="a segment whose words are less sure than this on average says nothing; 0: off"
+    )
 
 
 class Config(Section):

@@ -174,8 +174,9 @@ class Recognizer:
         if self.is_too_quiet(waveform):
             return Transcript((), seconds, gated=True)
         words = self.make_words(hypothesis, log_probs, seconds)
-        text = self.tokenizer.decode(hypothesis.tokens)
-        return Transcript((Segment(text, 0.0, seconds, words, hypothesis.score),), seconds)
+        segment = Segment(self.tokenizer.decode(hypothesis.tokens), 0.0, seconds, words, hypothesis.score)
+        is_sure = segment.confidence >= self.settings.min_confidence
+        return Transcript((segment,) if is_sure else (), seconds)
 
 
 def _ctc_greedy(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:

@@ -26,6 +26,11 @@ class Segment:
     words: tuple[Word, ...]
     score: float
 
+    @property
+    def confidence(self) -> float:
+        """How sure the model is of its words on average, 0 where there are none."""
+        return sum(word.confidence for word in self.words) / max(1, len(self.words))
+
     def shift(self, seconds: float) -> "Segment":
         """The segment as of a recording that begins `seconds` before."""
         words = [

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,18 @@ def test_words_are_counted_with_the_gate_and_without(trained, tmp_path, capsys):
             loud = outcome.decibels > -30
             assert outcome.words_gated == (outcome.words_ungated if loud else dict.fromkeys(recognizer.modes, 0))
     assert any(outcome.words_ungated["ctc_greedy"] for outcome in found)
+    surest = max(outcome.confidence for outcome in found)
+    assert 0 < surest <= 1
+    assert all((outcome.confidence > 0) == any(outcome.words_ungated.values()) for outcome in found)
     table = capsys.readouterr().out
     assert "babble (voice)" in table
     assert table.splitlines()[-1].startswith("says nothing on: digital silence")
+
+
+def test_a_confidence_above_the_surest_text_silences_all(trained, tmp_path):
+    listen = partial(bench_guards, out_dir=tmp_path, modes=["ctc_greedy"], minutes=0.02)
+    surest = max(outcome.confidence for outcome in listen(load_model(trained / "model.safetensors")))
+    sure = load_model(trained / "model.safetensors", search=Search(min_confidence=surest - 1e-4))
+    assert any(outcome.words_ungated["ctc_greedy"] for outcome in listen(sure))
+    surer = load_model(trained / "model.safetensors", search=Search(min_confidence=min(surest + 1e-4, 0.9999)))
+    assert not any(outcome.words_ungated["ctc_greedy"] for outcome in listen(surer))
