@@ -117,6 +117,19 @@ def transcribe(
 
 
 @app.command()
+def startup(
+    model: ModelFile,
+    audio: Annotated[Path, typer.Argument(help="A short recording.")],
+    rounds: Annotated[int, typer.Option(min=1, help="How often each is started.")] = 5,
+    out_dir: OutDir = Path("exp/bench/startup"),
+) -> None:
+    """How long it takes from the command to the text of a short recording, beside importing torch alone."""
+    from audioroto.bench.startup import bench_startup
+
+    bench_startup(model, audio, rounds, out_dir)
+
+
+@app.command()
 def loading(
     train_dir: Annotated[Path, typer.Option(help="Data directory to train on.")],
     tokenizer: Annotated[
