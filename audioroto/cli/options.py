@@ -15,7 +15,7 @@ Overrides = Annotated[
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 LmFile = Annotated[
     Path | None,
-    typer.Option(help="ARPA file (.gz too) made by 'audioroto lm', for the modes ctc_beam and rescoring."),
+    typer.Option(help="ARPA file (.gz too) made by 'audioroto lm', for all modes but ctc_greedy."),
 ]
 BatchSeconds = Annotated[float, typer.Option(min=1.0, help="Seconds of audio computed at once.")]
 SearchMode = Annotated[

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from audioroto.infer.engine import Encoding
     from audioroto.model.decoder import Decoder
+    from audioroto.search.fusion import WordFusion
 
 EngineName: TypeAlias = Literal["auto", "torch", "onnx"]
 Audio: TypeAlias = "AudioSource | np.ndarray | Tensor | Iterator[np.ndarray]"
@@ -196,6 +197,7 @@ def _attention(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]
         encoding.lengths,
         beam_size=recognizer.settings.attention_beam_size,
         length_bonus=recognizer.settings.length_bonus,
+        fusion=_make_fusion(recognizer),
     )
     return [candidates[0] for candidates in found]
 
@@ -211,6 +213,7 @@ def _joint(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:
         beam_size=recognizer.settings.attention_beam_size,
         ctc_weight=recognizer.settings.ctc_weight,
         length_bonus=recognizer.settings.length_bonus,
+        fusion=_make_fusion(recognizer),
     )
     return [candidates[0] for candidates in found]
 
@@ -227,6 +230,13 @@ def _rescoring(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]
         length_bonus=recognizer.settings.length_bonus,
     )
     return [candidates[0] for candidates in found]
+
+
+def _make_fusion(recognizer: Recognizer) -> "WordFusion | None":
+    from audioroto.search.fusion import WordFusion
+
+    settings, words = recognizer.settings, recognizer.words
+    return WordFusion(words, settings.lm_weight, settings.word_bonus) if words else None
 
 
 def _need_decoder(recognizer: Recognizer) -> "Decoder":
@@ -247,7 +257,7 @@ MODES: dict[str, Callable[[Recognizer, "Encoding"], list[Hypothesis]]] = {
     "joint": _joint,
     "rescoring": _rescoring,
 }
-MODES_WITH_LM = ("ctc_beam", "rescoring")
+MODES_WITH_LM = tuple(mode for mode in MODES if mode != "ctc_greedy")
 MODES_WITH_DECODER = ("attention", "joint", "rescoring")
 
 
@@ -267,7 +277,7 @@ def load_model(
     engine: EngineName = "auto",
     threads: int | None = None,
 ) -> Recognizer:
-    """The recognizer in a model file, or in what was exported from it; `lm` is an ARPA file for the mode ctc_beam.
+    """The recognizer in a model file, or in what was exported from it; `lm` is an ARPA file (not for ctc_greedy).
 
     A file that ends in .onnx runs by onnxruntime, without torch, any other by torch; `engine` may insist on one of
     them. It computes with so many `threads`, or as many as it takes by itself. Raises UserError when a file is missing,

@@ -1,6 +1,6 @@
 """Beam search with the attention decoder, over all utterances of a batch at once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -8,24 +8,32 @@ from torch.nn import functional
 
 from audioroto.model.ctc import BLANK
 from audioroto.model.decoder import Decoder, choose_hypotheses
+from audioroto.search.fusion import WordFusion
 from audioroto.search.hypothesis import Hypothesis
 from audioroto.search.prefix_score import PrefixScorer
 from audioroto.text.tokenizer import END_ID
 
 LONGEST_PATTERN = 16  # tokens of the longest pattern whose repetition is noticed
 MOST_REPEATS = 8  # times that a pattern may be said again; then the hypothesis has to end
+MOST_GAINED = 10.0  # nats that words may still bring a hypothesis: their bonus, or being likelier than looked ahead
 
 
 def attention_beam(
-    decoder: Decoder, frames: Tensor, lengths: Tensor, *, beam_size: int = 8, length_bonus: float = 0.0
+    decoder: Decoder,
+    frames: Tensor,
+    lengths: Tensor,
+    *,
+    beam_size: int = 8,
+    length_bonus: float = 0.0,
+    fusion: WordFusion | None = None,
 ) -> list[list[Hypothesis]]:
     """The hypotheses that the decoder finds best for encoder frames (B, T, D), T ≥ 1, lengths (B,); best first.
 
-    The score is the log-probability of the tokens and of the end after them, plus `length_bonus` for each token. There
-    is at least one hypothesis, none has more tokens than frames. Their times are left empty: the decoder knows none.
-    The decoder must be in evaluation mode.
+    The score is the log-probability of the tokens and of the end after them, plus `length_bonus` for each token, plus
+    what the n-gram of `fusion` makes of the words. There is at least one hypothesis, none has more tokens than frames.
+    Their times are left empty: the decoder knows none. The decoder must be in evaluation mode.
     """
-    return run_beam(decoder, frames, lengths, beam_size, length_bonus)
+    return run_beam(decoder, frames, lengths, beam_size, length_bonus, fusion=fusion)
 
 
 @torch.inference_mode()
@@ -37,15 +45,17 @@ def run_beam(
     length_bonus: float,
     scorer: PrefixScorer | None = None,
     ctc_weight: float = 0.0,
+    fusion: WordFusion | None = None,
 ) -> list[list[Hypothesis]]:
-    """The loop of `attention_beam` and `joint_beam`: (1 − ctc_weight) · decoder + ctc_weight · CTC + length bonus.
+    """The loop of both beams: (1 − ctc_weight) · decoder + ctc_weight · CTC + length bonus + the words of `fusion`.
 
     A hypothesis ends when its end is among the `beam_size` best continuations of its utterance (so that a beam of 1 is
     greedy search); it has to end when it has as many tokens as frames, or only repeats itself. The search stops when
-    nothing that goes on can win: log-probabilities only fall, and the tokens that may still come are counted.
+    nothing that goes on can win: log-probabilities only fall; what tokens that may still come can bring is counted.
     """
     memory, past = decoder.listen(frames, lengths), None
     prefixes = scorer.start(beam_size) if scorer else None
+    fused = fusion.start(len(lengths), beam_size) if fusion else None
     beam, ended = _Beam.start(lengths, beam_size), _Ended.none(lengths, beam_size)
     for num_tokens in range(int(lengths.max()) + 1):
         log_probs, past = decoder(beam.last[..., None], memory, past)  # (B, N, 1, V)
@@ -57,11 +67,14 @@ def run_beam(
         goes_on = beam.alive & ~beam.repeats & (num_tokens < lengths)[:, None]
         scores = scores.where(goes_on[..., None], -torch.inf)
         scores[..., [BLANK, END_ID]] = -torch.inf
+        if fusion and fused:
+            ends = ends + fusion.end(fused).to(ends.device)
+            scores = fusion.score(fused, scores)
 
         threshold = torch.cat([scores.flatten(1), ends], dim=1).topk(beam_size).values[:, -1:]
         ended = ended.add(beam.tokens, ends.where(ends >= threshold, -torch.inf), num_tokens)
         best, choices = scores.flatten(1).topk(beam_size)  # (B, N)
-        to_gain = max(0.0, length_bonus) * (lengths - num_tokens - 1)[:, None]
+        to_gain = max(0.0, length_bonus) * (lengths - num_tokens - 1)[:, None] + (MOST_GAINED if fusion else 0.0)
         can_win = (best + to_gain > ended.scores[:, :1]).any(dim=1, keepdim=True)
         alive = can_win & best.isfinite()
         if not alive.any():
@@ -70,7 +83,11 @@ def run_beam(
         beam = beam.extend(parents, tokens, decoded.flatten(1).gather(1, choices), alive)
         past = choose_hypotheses(past, parents)
         prefixes = scorer.extend(prefixes, parents, tokens) if scorer and prefixes else None
-    return ended.as_hypotheses()
+        fused = fusion.extend(fused, parents, tokens) if fusion and fused else None
+    found = ended.as_hypotheses()
+    if fusion:
+        return [[replace(hypothesis, tokens=fusion.cut(hypothesis.tokens)) for hypothesis in row] for row in found]
+    return found
 
 
 @dataclass(frozen=True)

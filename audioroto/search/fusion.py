@@ -1,0 +1,99 @@
+"""Shallow fusion: a word n-gram has its say in a beam search over tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from audioroto.search.word_model import WordModel, WordState
+
+NUM_ASKED = 64  # continuations of an utterance, of all its hypotheses together, that the n-gram is asked about
+WITHIN_A_WORD = -1e6  # added to a hypothesis that would end within a word: the last thing to choose
+
+
+@dataclass
+class Fused:
+    """Where the hypotheses of each utterance stand among words, (B, N), and what the n-gram adds to their scores."""
+
+    states: list[list[WordState]]
+    bonus: Tensor  # (B, N) float64
+    children: list[dict[tuple[int, int], WordState]] = field(default_factory=list)  # by hypothesis and token
+
+
+class WordFusion:
+    """What a word n-gram adds to the scores of hypotheses: lm_weight · log P(words) + word_bonus · number of words.
+
+    A word that is not yet whole counts as the most probable one that begins like it. What no word allows is ruled out.
+    """
+
+    def __init__(self, words: WordModel, lm_weight: float, word_bonus: float) -> None:
+        self.words = words
+        self.lm_weight = lm_weight
+        self.word_bonus = word_bonus
+
+    def start(self, num_utterances: int, num_hypotheses: int) -> Fused:
+        """Empty hypotheses."""
+        states = [[self.words.start()] * num_hypotheses for _ in range(num_utterances)]
+        return Fused(states, torch.zeros(num_utterances, num_hypotheses, dtype=torch.float64))
+
+    def score(self, fused: Fused, scores: Tensor) -> Tensor:
+        """`scores` (B, N, V) of continuations with the n-gram's say; −inf where no word allows one.
+
+        Only the best NUM_ASKED of an utterance are asked about, judged by what the n-gram said of the words before; the
+        rest is ruled out too. Keeps what was found for `extend`.
+        """
+        num_tokens = scores.shape[2]
+        so_far = (scores + fused.bonus[..., None].to(scores.device)).flatten(1)  # (B, N · V)
+        best, places = so_far.topk(min(NUM_ASKED, so_far.shape[1]))
+        bonus = torch.full(so_far.shape, -torch.inf, dtype=torch.float64)
+        fused.children = []
+        for row, states in enumerate(fused.states):
+            children: dict[tuple[int, int], WordState] = {}
+            for score, place in zip(best[row].tolist(), places[row].tolist(), strict=True):
+                if score == -torch.inf:
+                    break
+                hypothesis, token = divmod(place, num_tokens)
+                state = self.words.extend(states[hypothesis], token)
+                if state is not None:
+                    children[hypothesis, token] = state
+                    bonus[row, place] = self._weigh(state.log_probability, state)
+            fused.children.append(children)
+        return scores + bonus.view_as(scores).to(scores.device)
+
+    def end(self, fused: Fused) -> Tensor:
+        """What the n-gram adds (B, N) where hypotheses end; within a word so little that any other end is better."""
+        return torch.tensor([[self._end(state) for state in states] for states in fused.states], dtype=torch.float64)
+
+    def extend(self, fused: Fused, parents: Tensor, tokens: Tensor) -> Fused:
+        """The hypotheses `parents` (B, N), each with its token of `tokens` (B, N) after it.
+
+        One that was ruled out stays where it was; its score is −inf.
+        """
+        states = [
+            [children.get((parent, token), before[parent]) for parent, token in zip(*chosen, strict=True)]
+            for before, children, chosen in zip(
+                fused.states, fused.children, zip(parents.tolist(), tokens.tolist(), strict=True), strict=True
+            )
+        ]
+        bonus = [[self._weigh(state.log_probability, state) for state in row] for row in states]
+        return Fused(states, torch.tensor(bonus, dtype=torch.float64))
+
+    def cut(self, tokens: Sequence[int]) -> tuple[int, ...]:
+        """The longest beginning of these tokens that is made of whole words."""
+        state: WordState | None = self.words.start()
+        whole = 0
+        for number, token in enumerate(tokens, 1):
+            state = state and self.words.extend(state, token)
+            if state is None:
+                break
+            if self.words.finish(state) is not None:
+                whole = number
+        return tuple(tokens[:whole])
+
+    def _end(self, state: WordState) -> float:
+        log_probability = self.words.finish(state)
+        return WITHIN_A_WORD if log_probability is None else self._weigh(log_probability, state)
+
+    def _weigh(self, log_probability: float, state: WordState) -> float:
+        return self.lm_weight * log_probability + self.word_bonus * state.num_words

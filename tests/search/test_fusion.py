@@ -1,0 +1,115 @@
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from audioroto.model.ctc import ctc_loss
+from audioroto.model.decoder import Decoder
+from audioroto.search.attention_beam import attention_beam
+from audioroto.search.fusion import WordFusion
+from audioroto.search.hypothesis import Hypothesis
+from audioroto.search.joint import joint_beam
+from audioroto.search.word_model import WordModel
+from audioroto.text.arpa import read_arpa, write_arpa
+from audioroto.text.ngram import estimate_ngrams
+from audioroto.text.tokenizer import train_tokenizer
+
+pytest.importorskip("flashlight.lib.text")
+
+SENTENCES = ["AB A", "B AB", "A A B", "BAB AB", "B"]
+TOKENIZER = train_tokenizer(SENTENCES, "char", 10)
+VOCAB = len(TOKENIZER.pieces)
+WORD = TOKENIZER.pieces.index("▁")
+LM_WEIGHT, WORD_BONUS, CTC_WEIGHT = 0.7, 0.9, 0.4
+
+
+@pytest.fixture(scope="module")
+def arpa(tmp_path_factory):
+    path = tmp_path_factory.mktemp("lm") / "lm.arpa"
+    write_arpa(path, estimate_ngrams(SENTENCES, 2))
+    return path
+
+
+def make_inputs(lengths: list[int], seed: int) -> tuple[Decoder, Tensor, Tensor, Tensor]:
+    torch.manual_seed(seed)
+    decoder = Decoder(VOCAB, width=16, num_blocks=1, num_heads=2, feedforward_width=32, dropout=0.1).eval()
+    with torch.no_grad():
+        decoder.project.weight *= 6
+    log_probs = (2 * torch.randn(len(lengths), max(lengths), VOCAB)).log_softmax(-1)
+    return decoder, 2 * torch.randn(len(lengths), max(lengths), 16), torch.tensor(lengths), log_probs
+
+
+def search(arpa, inputs, beam_size: int, fusion: WordFusion | None = None) -> list[list[Hypothesis]]:
+    fusion = fusion or WordFusion(WordModel(arpa, TOKENIZER), LM_WEIGHT, WORD_BONUS)
+    return joint_beam(*inputs, beam_size=beam_size, ctc_weight=CTC_WEIGHT, fusion=fusion)
+
+
+def iter_sentences(vocabulary: list[str], max_tokens: int):
+    """Every sequence of words that fits, and its tokens; the mark of a word's start may also stand at the end."""
+    for number in range(max_tokens // 2 + 1):
+        for words in itertools.product(vocabulary, repeat=number):
+            tokens = tuple(TOKENIZER.encode(" ".join(words)))
+            for spelled in (tokens, (*tokens, WORD)):
+                if len(spelled) <= max_tokens:
+                    yield words, spelled
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_wide_beam_finds_the_best_of_all_sentences(arpa, seed):
+    """By the decoder's loss, CTC's loss and the n-gram as our own reader of ARPA has it: nothing of the search."""
+    ngrams = read_arpa(arpa)
+    decoder, frames, lengths, log_probs = inputs = make_inputs([6, 3], seed)
+    found = search(arpa, inputs, beam_size=500)
+    for row, length in enumerate(lengths.tolist()):
+        scores = {}
+        for words, tokens in iter_sentences(["A", "B", "AB", "BAB"], length):
+            label, size = torch.tensor(tokens, dtype=torch.int64)[None], torch.tensor([len(tokens)])
+            with torch.no_grad():
+                decoded = -decoder.loss(frames[row : row + 1, :length], lengths[row : row + 1], label, size).item()
+            one = log_probs[row : row + 1, :length].double()
+            heard = -ctc_loss(one, lengths[row : row + 1], label, size).item()
+            if tokens and heard == 0.0:
+                continue  # the frames are too few
+            said = sum(ngrams.score_sentence(words)) * math.log(10) if words else 0.0  # silence is no sentence
+            scores[tokens] = (
+                (1 - CTC_WEIGHT) * decoded + CTC_WEIGHT * heard + LM_WEIGHT * said + WORD_BONUS * len(words)
+            )
+        assert found[row][0].tokens == max(scores, key=scores.__getitem__)
+        assert found[row][0].score == pytest.approx(max(scores.values()), abs=1e-4)
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 5])
+def test_only_words_are_said_however_narrow_the_beam(arpa, beam_size):
+    for seed in range(6):
+        for row in search(arpa, make_inputs([9, 4, 1], seed), beam_size):
+            assert all(
+                set(TOKENIZER.decode(hypothesis.tokens).split()) <= {"A", "B", "AB", "BAB"} for hypothesis in row
+            )
+            assert row
+
+
+def test_in_an_open_vocabulary_other_words_are_said_too(arpa):
+    fusion = WordFusion(WordModel(arpa, TOKENIZER, open_vocabulary=True), lm_weight=0.0, word_bonus=0.0)
+    said = [search(arpa, make_inputs([9], seed), 8, fusion)[0][0].tokens for seed in range(8)]
+    assert not {word for tokens in said for word in TOKENIZER.decode(tokens).split()} <= {"A", "B", "AB", "BAB"}
+
+
+def test_a_batch_gives_what_each_gives_alone(arpa):
+    decoder, frames, lengths, log_probs = make_inputs([12, 5, 1, 9], 2)
+    together = search(arpa, (decoder, frames, lengths, log_probs), 4)
+    for row, length in enumerate(lengths.tolist()):
+        one = slice(row, row + 1)
+        alone = search(arpa, (decoder, frames[one, :length], lengths[one], log_probs[one, :length]), 4)[0]
+        assert [h.tokens for h in together[row]] == [h.tokens for h in alone]
+        assert [h.score for h in together[row]] == pytest.approx([h.score for h in alone], abs=1e-4)
+
+
+def test_words_help_the_decoder_alone_as_well(arpa):
+    decoder, frames, lengths, _ = make_inputs([6], 0)
+    fusion = WordFusion(WordModel(arpa, TOKENIZER), lm_weight=50.0, word_bonus=0.0)
+    with_words = attention_beam(decoder, frames, lengths, beam_size=50, fusion=fusion)[0][0]
+    assert with_words.tokens == (), "nothing is as probable as saying nothing"
+    fusion = WordFusion(WordModel(arpa, TOKENIZER), lm_weight=0.0, word_bonus=9.0)
+    assert len(attention_beam(decoder, frames, lengths, beam_size=50, fusion=fusion)[0][0].tokens) >= 5
