@@ -9,12 +9,12 @@ root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 stages=(download prepare validate tokenizer lm train average recognize score transcribe)
 switches=(download choose-splits restart dry-run)
 options=("${switches[@]}" stage stop-stage front run notes corpus corpus-dir data-dir train-set valid-set tune-set
-    test-sets modes lm-text lm-order lm-prune lm-normalizer config set init-from num-processes exp-dir help)
+    test-sets modes lm-text lm-order lm-prune lm-normalizer tune-mode config set init-from num-processes exp-dir help)
 
 download=false choose_splits=false restart=false dry_run=false
 stage=download stop_stage=transcribe front="bash recipes/asr.sh" run='' notes='' exp_dir=''
 corpus='' corpus_dir='' data_dir='' train_set=train valid_set=valid tune_set='' test_sets=test
-modes='' lm_text='' lm_order=3 lm_prune="0 1" lm_normalizer=''
+modes='' lm_text='' lm_order=3 lm_prune="0 1" lm_normalizer='' tune_mode=ctc_beam
 config='' overrides=() init_from='' num_processes=1
 
 usage() {
@@ -40,6 +40,7 @@ Usage: $0 [--name value | --name=value ...]
   --lm-order N         words in its longest n-gram                        (${lm_order})
   --lm-prune "N N"     for each order, drop what the text has so few times (${lm_prune})
   --lm-normalizer NAME normaliser of that text                            (${lm_normalizer:-the default of audioroto lm})
+  --tune-mode NAME     search to weigh it for                             (${tune_mode})
   --config "F G"       TOML files, later ones win                         (${config:-defaults})
   --set KEY=VALUE      one setting, wins over files; may be repeated      (${overrides[*]:-none})
   --init-from FILE     model to train further, with its own tokenizer     (${init_from:-none})
@@ -253,7 +254,7 @@ if begin recognize; then
         inputs+=("$exp_dir/model.safetensors" "$lm")
         outputs=("$exp_dir/search.toml")
         step tune audioroto tune --model "$exp_dir/model.safetensors" --data-dir "$data_dir/$tune_set" --lm "$lm" \
-            --out "$exp_dir/search.toml"
+            --mode "$tune_mode" --out "$exp_dir/search.toml"
         search=(--lm "$lm" --config "$exp_dir/search.toml")
     fi
     for set in "${test_sets[@]}"; do

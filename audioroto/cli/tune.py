@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import ConfigFiles, Device, ModelFile, Overrides
+from audioroto.cli.options import ConfigFiles, Device, ModelFile, Overrides, SearchMode
 
 
 def tune(
@@ -13,6 +13,7 @@ def tune(
     data_dir: Annotated[Path, typer.Option(help="Validation data directory; never a test set.")],
     lm: Annotated[Path, typer.Option(help="ARPA file (.gz too) made by 'audioroto lm'.")],
     out: Annotated[Path, typer.Option(help="TOML file to write; 'audioroto recognize --config' reads it.")],
+    mode: SearchMode = "ctc_beam",
     num_trials: Annotated[int, typer.Option(min=1, help="Weights to try.")] = 24,
     max_minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of the validation set to use.")] = 10.0,
     real_time_factor: Annotated[
@@ -22,7 +23,7 @@ def tune(
     overrides: Overrides = None,
     device: Device = "auto",
 ) -> None:
-    """Find the n-gram's weight, the word bonus and the beam that make the fewest word errors on a validation set.
+    """Find the weights and the beam of a search with an n-gram that make the fewest word errors on a validation set.
 
     The search starts from the configuration's section search, its beam aside.
     """
@@ -35,15 +36,13 @@ def tune(
 
     recognizer = load_model(model, device, load_config(config or [], overrides or []).search, lm)
     tuning = tune_search(
-        recognizer, data_dir, num_trials=num_trials, max_minutes=max_minutes, real_time_factor=real_time_factor
+        recognizer, data_dir, mode, num_trials=num_trials, max_minutes=max_minutes, real_time_factor=real_time_factor
     )
-    table = Table("lm_weight", "word_bonus", "beam_size", "WER %", "real-time factor of the search")
+    weights = [*tuning.weights, tuning.beam]
+    table = Table(*weights, "WER %", "real-time factor of the search")
     for trial in tuning.trials:
-        settings = trial.settings
         table.add_row(
-            f"{settings.lm_weight:.3f}",
-            f"{settings.word_bonus:.3f}",
-            str(settings.beam_size),
+            *(f"{getattr(trial.settings, name):.4g}" for name in weights),
             f"{100 * trial.words.rate:.2f}",
             f"{trial.real_time_factor:.4f}",
             style="bold" if trial == tuning.best else None,

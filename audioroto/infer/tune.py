@@ -1,10 +1,11 @@
-"""The settings of ctc_beam with an n-gram that make the fewest word errors on a validation set."""
+"""The settings of a search with an n-gram that make the fewest word errors on a validation set."""
 
 import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tomli_w
@@ -14,16 +15,17 @@ from audioroto.corpus.datadir import Utterance, read_datadir
 from audioroto.errors import UserError
 from audioroto.files import write_text
 from audioroto.infer.recognize import iter_waveforms
-from audioroto.infer.recognizer import Recognizer
+from audioroto.infer.recognizer import MODES_WITH_LM, Recognizer, find_mode
 from audioroto.score.confidence import grade_words
 from audioroto.score.error_rate import ErrorRate, align_texts
 from audioroto.search.hypothesis import Hypothesis
 from audioroto.text.normalize import normalize
 
-BEAM_SIZES = (8, 16, 32, 64, 128)
-WEIGHING_BEAM_SIZE = 16  # what weights are tried with: wider beams take longer and prefer nearly the same weights
-RANGES = {"lm_weight": (0.0, 1.5), "word_bonus": (-1.0, 3.0)}  # that weights are drawn from
-FIRST_STEPS = {"lm_weight": 0.1, "word_bonus": 0.4}
+BEAM_SIZES = {"beam_size": (8, 16, 32, 64, 128), "attention_beam_size": (2, 4, 8, 16, 32)}
+# What weights are tried with: wider beams take longer and prefer nearly the same weights.
+WEIGHING_BEAM_SIZES = {"beam_size": 16, "attention_beam_size": 8}
+RANGES = {"lm_weight": (0.0, 1.5), "word_bonus": (-1.0, 3.0), "ctc_weight": (0.2, 0.8)}  # that weights are drawn from
+FIRST_STEPS = {"lm_weight": 0.1, "word_bonus": 0.4, "ctc_weight": 0.1}
 NUM_HALVINGS = 3
 
 
@@ -38,7 +40,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tuning:
-    """All trials in order, the one that was chosen, and what they were made on.
+    """All trials in order, the one that was chosen, what they were made on, and the settings that were varied.
 
     `confidence_auc` is the probability that a right word has a higher confidence than a wrong one.
     """
@@ -47,11 +49,14 @@ class Tuning:
     best: Trial
     audio_seconds: float
     confidence_auc: float
+    weights: tuple[str, ...]
+    beam: str
 
 
 def tune_search(
     recognizer: Recognizer,
     data_dir: str | Path,
+    mode: str = "ctc_beam",
     *,
     num_trials: int = 24,
     max_minutes: float = 10.0,
@@ -61,22 +66,27 @@ def tune_search(
     """Try settings on a validation set, of which `max_minutes` are used, evenly spread; it is encoded once.
 
     Half of the `num_trials` weights are drawn at random, the same ones at every call; a pattern search (Hooke and
-    Jeeves 1961) goes on from the best of them and of the recognizer's own. Then the beam, wider and wider for as long
-    as it searches in `real_time_factor` (of processor time): the fewest errors, the narrowest of equals. Raises
-    UserError without an n-gram or transcripts.
+    Jeeves 1961) goes on from the best of them and of the recognizer's own. They are those of the n-gram and, for a mode
+    that has one, that of CTC beside the decoder. Then the beam, wider and wider for as long as it searches in
+    `real_time_factor` (of processor time): the fewest errors, the narrowest of equals. Raises UserError without an
+    n-gram or transcripts, and for a mode that asks none.
     """
+    find_mode(mode)
+    if mode not in MODES_WITH_LM:
+        raise UserError(f"the mode {mode} asks no n-gram; tune one of {', '.join(MODES_WITH_LM)}")
     if recognizer.words is None:
         raise UserError("there is no n-gram to tune a weight for; give --lm an ARPA file")
-    bench = _Bench(recognizer, _choose(read_datadir(data_dir), 60 * max_minutes), batch_seconds)
+    beam = "attention_beam_size" if mode in ("attention", "joint") else "beam_size"
+    names = ["lm_weight", "word_bonus", *(["ctc_weight"] if mode in ("joint", "rescoring") else [])]
+    bench = _Bench(recognizer, mode, _choose(read_datadir(data_dir), 60 * max_minutes), batch_seconds)
     generator = np.random.default_rng(0)
     drawn = [
-        {name: round(float(generator.uniform(*limits)), 2) for name, limits in RANGES.items()}
-        for _ in range(num_trials // 2)
+        {name: round(float(generator.uniform(*RANGES[name])), 2) for name in names} for _ in range(num_trials // 2)
     ]
-    own = recognizer.settings.model_copy(update={"beam_size": WEIGHING_BEAM_SIZE})
+    own = recognizer.settings.model_copy(update={beam: WEIGHING_BEAM_SIZES[beam]})
     starts = [own, *(own.model_copy(update=weights) for weights in drawn)]
     best = min(map(bench.try_settings, starts), key=_count_errors)
-    steps = FIRST_STEPS
+    steps = {name: FIRST_STEPS[name] for name in names}
     for _ in range(NUM_HALVINGS + 1):
         centre = None
         while centre is not best:
@@ -87,17 +97,19 @@ def tune_search(
         steps = {name: step / 2 for name, step in steps.items()}
 
     beams: list[Trial] = []
-    for beam_size in BEAM_SIZES:
-        beam = bench.try_settings(best.settings.model_copy(update={"beam_size": beam_size}))
-        if beams and beam.real_time_factor > real_time_factor:
+    for beam_size in BEAM_SIZES[beam]:
+        trial = bench.try_settings(best.settings.model_copy(update={beam: beam_size}))
+        if beams and trial.real_time_factor > real_time_factor:
             break
-        beams.append(beam)
+        beams.append(trial)
     best = min(beams, key=_count_errors)
     return Tuning(
         trials=tuple(bench.trials.values()),
         best=best,
         audio_seconds=sum(bench.seconds),
         confidence_auc=bench.compute_confidence_auc(best.settings),
+        weights=tuple(names),
+        beam=beam,
     )
 
 
@@ -112,17 +124,18 @@ def write_settings(path: str | Path, tuning: Tuning) -> None:
 class _Bench:
     """A validation set, encoded once, on which settings are tried; each only once."""
 
-    def __init__(self, recognizer: Recognizer, utterances: list[Utterance], batch_seconds: float) -> None:
+    def __init__(self, recognizer: Recognizer, mode: str, utterances: list[Utterance], batch_seconds: float) -> None:
         normalizer = recognizer.engine.config.text.normalizer
         self.recognizer = recognizer
+        self.mode = find_mode(mode)
         self.references: list[str] = []
         self.seconds: list[float] = []
-        self.log_probs: list[np.ndarray] = []
+        self.encodings: list[Any] = []  # a batch each
         self.trials: dict[Search, Trial] = {}
         for batch, waveforms in iter_waveforms(utterances, recognizer.sample_rate, batch_seconds):
             self.references += [normalize(utterance.text or "", normalizer) for utterance in batch]
             self.seconds += [len(waveform) / recognizer.sample_rate for waveform in waveforms]
-            self.log_probs += recognizer.engine.encode(waveforms).log_probs
+            self.encodings.append(recognizer.engine.encode(waveforms))
         if not any(self.references):
             raise UserError("the validation set has no transcripts to tune on; give --data-dir one with a 'text' file")
 
@@ -141,12 +154,13 @@ class _Bench:
         """How well the confidences of words tell right ones from wrong ones; see `Grades.auc`."""
         hypotheses = self._search(settings)
         alignments = align_texts(self.references, [self._decode(hypothesis) for hypothesis in hypotheses], "word")
-        words = map(self.recognizer.make_words, hypotheses, self.log_probs, self.seconds)
+        log_probs = [utterance for encoding in self.encodings for utterance in encoding.log_probs]
+        words = map(self.recognizer.make_words, hypotheses, log_probs, self.seconds)
         return grade_words(alignments, ([word.confidence for word in said] for said in words)).auc
 
     def _search(self, settings: Search) -> list[Hypothesis]:
         recognizer = Recognizer(self.recognizer.engine, settings, self.recognizer.words)
-        return [candidates[0] for candidates in recognizer.find_candidates(self.log_probs, num_best=1)]
+        return [hypothesis for encoding in self.encodings for hypothesis in self.mode(recognizer, encoding)]
 
     def _decode(self, hypothesis: Hypothesis) -> str:
         return self.recognizer.tokenizer.decode(hypothesis.tokens)
@@ -159,7 +173,7 @@ def _count_errors(trial: Trial) -> int:
 def _iter_neighbours(settings: Search, steps: Mapping[str, float]) -> Iterator[Search]:
     for name, step in steps.items():
         for value in (getattr(settings, name) + step, getattr(settings, name) - step):
-            if name != "lm_weight" or value >= 0:
+            if name == "word_bonus" or 0 <= value <= (1 if name == "ctc_weight" else value):
                 yield settings.model_copy(update={name: round(value, 4)})
 
 

@@ -7,24 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import audioroto
-from audioroto.config import Config, Decoder
 from audioroto.errors import UserError
 from audioroto.infer.recognizer import MODES, Recognizer
-from audioroto.model.asr import build_model
-from audioroto.model.checkpoint import Checkpoint, save_checkpoint
-from audioroto.text.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")
-def with_decoder(tiny_config: Config, trained, tmp_path_factory) -> Recognizer:
-    """A recognizer with a decoder that has learned nothing: what it says is nonsense, but must be the same nonsense."""
-    decoder = Decoder(num_blocks=1, num_heads=2, feedforward_width=32)
-    config = tiny_config.model_copy(update={"decoder": decoder})
-    tokenizer = Tokenizer.load(trained / "tokenizer.model")
-    weights = build_model(config, tokenizer.vocab_size).state_dict()
-    path = tmp_path_factory.mktemp("decoder") / "model.safetensors"
-    save_checkpoint(path, Checkpoint(weights, config, tokenizer, 0, {}, {}))
-    return audioroto.load_model(path)
+def recognizer(with_decoder) -> Recognizer:
+    return audioroto.load_model(with_decoder)
 
 
 def make_waveforms() -> list[np.ndarray]:
@@ -33,11 +22,11 @@ def make_waveforms() -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_text_times_and_confidences_do_not_depend_on_the_batch(with_decoder, mode):
+def test_text_times_and_confidences_do_not_depend_on_the_batch(recognizer, mode):
     waveforms = make_waveforms()
-    together = with_decoder.recognize(waveforms, mode)
+    together = recognizer.recognize(waveforms, mode)
     for waveform, transcript in zip(waveforms, together, strict=True):
-        (alone,) = with_decoder.recognize([waveform], mode)
+        (alone,) = recognizer.recognize([waveform], mode)
         assert alone.text == transcript.text
         assert [word.text for word in transcript.words] == transcript.text.split()
         ends = [0.0, *(word.end_seconds for word in transcript.words)]
@@ -48,25 +37,25 @@ def test_text_times_and_confidences_do_not_depend_on_the_batch(with_decoder, mod
 
 @settings(max_examples=15)
 @given(st.integers(0, 10**6), st.lists(st.integers(1, 12000), min_size=1, max_size=3), st.floats(-100.0, 0.0))
-def test_words_follow_one_another_inside_the_audio_in_every_mode(with_decoder, seed, sizes, decibels):
+def test_words_follow_one_another_inside_the_audio_in_every_mode(recognizer, seed, sizes, decibels):
     generator = np.random.default_rng(seed)
     loudness = np.float32(10 ** (decibels / 20))
     waveforms = [loudness * generator.uniform(-1, 1, size).astype(np.float32) for size in sizes]
-    encoding = with_decoder.engine.encode(waveforms)
+    encoding = recognizer.engine.encode(waveforms)
     for mode in MODES:
-        for waveform, transcript in zip(waveforms, with_decoder.search(waveforms, encoding, mode), strict=True):
+        for waveform, transcript in zip(waveforms, recognizer.search(waveforms, encoding, mode), strict=True):
             assert [word.text for word in transcript.words] == transcript.text.split()
             times = [time for word in transcript.words for time in (word.start_seconds, word.end_seconds)]
             assert times == sorted(times)
-            assert all(0 <= time <= len(waveform) / with_decoder.sample_rate for time in times)
+            assert all(0 <= time <= len(waveform) / recognizer.sample_rate for time in times)
             assert all(0 <= word.confidence <= 1 for word in transcript.words)
 
 
-def test_at_most_the_labels_that_the_frames_allow(with_decoder):
+def test_at_most_the_labels_that_the_frames_allow(recognizer):
     for mode in MODES:
         for waveform in make_waveforms():
-            encoding = with_decoder.engine.encode([waveform])
-            (hypothesis,) = MODES[mode](with_decoder, encoding)
+            encoding = recognizer.engine.encode([waveform])
+            (hypothesis,) = MODES[mode](recognizer, encoding)
             assert len(hypothesis.tokens) <= int(encoding.lengths)
 
 
@@ -77,6 +66,6 @@ def test_a_model_without_a_decoder_says_which_modes_it_has(trained, mode):
         recognizer.recognize(make_waveforms()[:1], mode)
 
 
-def test_an_unknown_mode_is_refused(with_decoder):
+def test_an_unknown_mode_is_refused(recognizer):
     with torch.inference_mode(), pytest.raises(UserError, match="the modes are"):
-        with_decoder.recognize(make_waveforms()[:1], "viterbi")
+        recognizer.recognize(make_waveforms()[:1], "viterbi")

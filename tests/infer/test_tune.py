@@ -5,7 +5,7 @@ import pytest
 from audioroto.config import Search, load_config
 from audioroto.errors import UserError
 from audioroto.infer.recognizer import load_model
-from audioroto.infer.tune import BEAM_SIZES, WEIGHING_BEAM_SIZE, tune_search, write_settings
+from audioroto.infer.tune import BEAM_SIZES, WEIGHING_BEAM_SIZES, tune_search, write_settings
 from audioroto.text.arpa import write_arpa
 from audioroto.text.ngram import estimate_ngrams
 
@@ -16,8 +16,8 @@ def test_the_chosen_settings_are_the_best_of_those_tried(trained, tone_corpus, t
     poor = Search(lm_weight=3.0, word_bonus=-9.0)
     recognizer = load_model(trained / "model.safetensors", search=poor, lm=tmp_path / "lm.arpa")
     tuning = tune_search(recognizer, tone_corpus / "valid", num_trials=20, real_time_factor=10.0)
-    assert tuning.trials[0].settings == poor.model_copy(update={"beam_size": WEIGHING_BEAM_SIZE})
-    assert len(tuning.trials) <= 20 + len(BEAM_SIZES)
+    assert tuning.trials[0].settings == poor.model_copy(update={"beam_size": WEIGHING_BEAM_SIZES["beam_size"]})
+    assert len(tuning.trials) <= 20 + len(BEAM_SIZES["beam_size"])
     assert (
         tuning.best.words.errors == min(trial.words.errors for trial in tuning.trials) < tuning.trials[0].words.errors
     )
@@ -36,5 +36,25 @@ def test_a_wanted_speed_that_nothing_reaches_leaves_the_narrowest_beam(trained, 
     write_arpa(tmp_path / "lm.arpa", estimate_ngrams(["LOW MID HIGH", "HIGH LOW", "MID"], 2))
     recognizer = load_model(trained / "model.safetensors", lm=tmp_path / "lm.arpa")
     tuning = tune_search(recognizer, tone_corpus / "valid", num_trials=1, real_time_factor=0.0)
-    assert tuning.best.settings.beam_size == min(BEAM_SIZES)
+    assert tuning.best.settings.beam_size == min(BEAM_SIZES["beam_size"])
     assert math.isnan(tuning.confidence_auc) or 0 <= tuning.confidence_auc <= 1
+
+
+@pytest.mark.parametrize(("mode", "weights"), [("joint", 3), ("attention", 2), ("rescoring", 3)])
+def test_searches_with_a_decoder_are_tuned_too(with_decoder, tone_corpus, tmp_path, mode, weights):
+    pytest.importorskip("flashlight.lib.text")
+    write_arpa(tmp_path / "lm.arpa", estimate_ngrams(["LOW MID HIGH", "HIGH LOW", "MID"], 2))
+    recognizer = load_model(with_decoder, lm=tmp_path / "lm.arpa")
+    tuning = tune_search(recognizer, tone_corpus / "valid", mode, num_trials=4, max_minutes=0.05, real_time_factor=0.0)
+    assert tuning.best.settings.model_copy(update={tuning.beam: 0}) in {
+        trial.settings.model_copy(update={tuning.beam: 0}) for trial in tuning.trials
+    }
+    assert getattr(tuning.best.settings, tuning.beam) == min(BEAM_SIZES[tuning.beam])
+    varied = {name for name in Search.model_fields if len({getattr(t.settings, name) for t in tuning.trials}) > 1}
+    assert varied == {*tuning.weights, tuning.beam}
+    assert len(tuning.weights) == weights
+
+
+def test_a_search_that_asks_no_n_gram_is_refused(trained, tone_corpus):
+    with pytest.raises(UserError, match="the mode ctc_greedy asks no n-gram; tune one of ctc_beam"):
+        tune_search(load_model(trained / "model.safetensors"), tone_corpus / "valid", "ctc_greedy")
