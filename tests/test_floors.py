@@ -52,6 +52,9 @@ MAY_USE_TORCH = [
 ONLY_INSIDE_FUNCTIONS = {"librosa", "matplotlib", "torchaudio"}
 
 
+MAX_LINES = 350  # of a file, so that it is read at one sitting
+
+
 @dataclass(frozen=True)
 class Import:
     """One imported name: `module` in full, at module level (`eager`) or inside a function or for type checks only."""
@@ -106,7 +109,8 @@ def is_under(module: str, prefixes: list[str]) -> bool:
     return any(module == prefix or module.startswith(f"{prefix}.") for prefix in prefixes)
 
 
-MODULES = find_modules(Path(__file__).resolve().parents[1] / "audioroto")
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = find_modules(ROOT / "audioroto")
 TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
 IMPORTS = {module: read_imports(tree, MODULES) for module, tree in TREES.items()}
 
@@ -212,6 +216,14 @@ def test_what_is_installed_is_used(library: str) -> None:
             if imported.module.split(".")[0] == library:
                 users.append(module)
     assert users
+
+
+@pytest.mark.parametrize("folder", ["audioroto", "tests"])
+def test_files_are_short(folder: str) -> None:
+    paths = sorted((ROOT / folder).rglob("*.py"))
+    num_lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
+    assert num_lines
+    assert {path: number for path, number in num_lines.items() if number > MAX_LINES} == {}
 
 
 def test_the_rules_see_what_they_forbid() -> None:

@@ -37,24 +37,8 @@ _UNKNOWN_FRAMES = 2**50  # or more: libsndfile's count for a stream of unknown l
 _UNKNOWN_BYTES = 0x7FFF0000  # what programs that write WAV to a pipe put where the length belongs, or more
 # What ffmpeg may take a file for. Not among them: playlists, which name other files to be read in their place.
 _FFMPEG_FORMATS = (
-    *("aac", "ac3", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "au", "avi", "caf", "dts", "eac3", "flac", "flv"),
-    *(
-        "gsm",
-        "loas",
-        "matroska",
-        "mlp",
-        "mov",
-        "mp3",
-        "mpc",
-        "mpc8",
-        "mpeg",
-        "mpegts",
-        "nistsphere",
-        "ogg",
-        "rm",
-        "sox",
-    ),
-    *("tak", "truehd", "tta", "voc", "w64", "wav", "wv", "xwma"),
+    "aac ac3 aiff amr amrnb amrwb ape asf au avi caf dts eac3 flac flv gsm loas matroska mlp mov mp3 mpc mpc8 mpeg "
+    "mpegts nistsphere ogg rm sox tak truehd tta voc w64 wav wv xwma"
 )
 _LARGEST_SAMPLE = 1e30  # beyond all measure, and resampling must not overflow
 
@@ -278,7 +262,7 @@ def _decode_with_ffmpeg(material: str | bytes, reading: _Reading, reason: str) -
         # Sun's .au is the plainest format that carries rate and channels through a pipe. Nothing but this file is
         # opened, whatever addresses are named in it.
         arguments = [program, "-nostdin", "-hide_banner", "-loglevel", "error", "-protocol_whitelist", "file"]
-        arguments += ["-format_whitelist", ",".join(_FFMPEG_FORMATS)]
+        arguments += ["-format_whitelist", _FFMPEG_FORMATS.replace(" ", ",")]
         arguments += ["-i", f"file:{material}", "-map", "0:a:0", "-c:a", "pcm_f32be", "-f", "au", "pipe:1"]
         process = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
         assert process.stdout is not None

@@ -14,6 +14,7 @@ from audioroto.cli.options import (
     Overrides,
     SearchMode,
     Threads,
+    TrainDir,
     set_threads,
 )
 
@@ -131,7 +132,7 @@ def startup(
 
 @app.command()
 def loading(
-    train_dir: Annotated[Path, typer.Option(help="Data directory to train on.")],
+    train_dir: TrainDir,
     tokenizer: Annotated[
         Path | None, typer.Option(help="Model made by 'audioroto tokenizer'; made from the transcripts by default.")
     ] = None,
@@ -152,7 +153,7 @@ def loading(
 
 @app.command()
 def ablation(
-    train_dir: Annotated[Path, typer.Option(help="Data directory to train on.")],
+    train_dir: TrainDir,
     valid_dir: Annotated[
         Path, typer.Option(help="Data directory to choose checkpoints and to measure on; no test set.")
     ],

@@ -1,7 +1,7 @@
 """Options that several verbs share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,6 +22,9 @@ SearchMode = Annotated[
     str, typer.Option("--mode", "--search", help="ctc_greedy, ctc_beam, attention, joint or rescoring.")
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads that compute; else as many as torch takes.")]
+Case = Annotated[Literal["model", "sentence"], typer.Option(help="sentence: capitals only where sentences begin.")]
+DataDirs = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Kaldi data directories.")]
+TrainDir = Annotated[Path, typer.Option(help="Data directory to train on.")]
 ModelFile = Annotated[Path, typer.Option(help="Model file made by 'audioroto average'.")]
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from audioroto.cli.options import DataDirs
+
 if TYPE_CHECKING:
     from audioroto.corpus.datadir import DatadirSummary
 
@@ -106,7 +108,7 @@ def table(
 
 @app.command()
 def kaldi(
-    source_dirs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Kaldi data directories.")],
+    source_dirs: DataDirs,
     out_dir: OutDir,
 ) -> None:
     """Kaldi data directories of others: commands in wav.scp are replaced by the files they decode, never run."""

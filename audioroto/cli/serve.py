@@ -1,12 +1,13 @@
 """audioroto serve"""
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from audioroto.cli.options import (
     BatchSeconds,
+    Case,
     ConfigFiles,
     Device,
     LmFile,
@@ -29,9 +30,7 @@ def serve(
     lm: LmFile = None,
     config: ConfigFiles = None,
     overrides: Overrides = None,
-    case: Annotated[
-        Literal["model", "sentence"], typer.Option(help="sentence: capitals only where sentences begin.")
-    ] = "sentence",
+    case: Case = "sentence",
     batch_seconds: BatchSeconds = 60.0,
     wait_milliseconds: Annotated[
         float, typer.Option(min=0.0, max=1000.0, help="What came first in a batch waits so long for others.")

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import ConfigFiles, Device, Overrides
+from audioroto.cli.options import ConfigFiles, Device, Overrides, TrainDir
 from audioroto.config import load_config
 
 
 def train(
-    train_dir: Annotated[Path, typer.Option(help="Data directory to train on.")],
+    train_dir: TrainDir,
     valid_dir: Annotated[Path, typer.Option(help="Data directory that chooses checkpoints; never a test set.")],
     exp_dir: Annotated[Path, typer.Option(help="Experiment folder; an interrupted run there goes on.")],
     tokenizer: Annotated[

@@ -9,6 +9,7 @@ import typer
 
 from audioroto.cli.options import (
     BatchSeconds,
+    Case,
     ConfigFiles,
     Device,
     LmFile,
@@ -33,7 +34,7 @@ def transcribe(
     model: ModelFile,
     formats: Annotated[
         str, typer.Option("--format", help="txt, srt, vtt, tsv, json, ctm, textgrid; commas between.")
-    ] = ("txt"),
+    ] = "txt",
     out_dir: Annotated[
         Path | None, typer.Option("--out", help="Folder for a file of each format; what is finished in it is kept.")
     ] = None,
@@ -41,9 +42,7 @@ def transcribe(
     lm: LmFile = None,
     config: ConfigFiles = None,
     overrides: Overrides = None,
-    case: Annotated[
-        Literal["model", "sentence"], typer.Option(help="sentence: capitals only where sentences begin.")
-    ] = "model",
+    case: Case = "model",
     whole: Annotated[bool, typer.Option("--whole", help="Encode each recording whole, however long it is.")] = False,
     batch_seconds: BatchSeconds = 60.0,
     engine: Annotated[
@@ -112,9 +111,7 @@ def transcribe(
         raise typer.Exit(1)
 
 
-def _print_texts(
-    hear: "Hear", inputs: "list[AudioInput]", format: str, about: dict[str, Any], case: Literal["model", "sentence"]
-) -> list[str]:
+def _print_texts(hear: "Hear", inputs: "list[AudioInput]", format: str, about: dict[str, Any], case: Case) -> list[str]:
     """Print each transcript as soon as it is there; what kept the others from having one is returned."""
     from audioroto.infer.transcribe import transcribe_files
     from audioroto.infer.writers import format_transcript

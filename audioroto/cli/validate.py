@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import ConfigFiles, Overrides
+from audioroto.cli.options import ConfigFiles, DataDirs, Overrides
 
 
 def validate(
-    datadirs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Kaldi data directories.")],
+    datadirs: DataDirs,
     fix: Annotated[
         bool, typer.Option("--fix", help="Repair what can be repaired; a backup is kept in DIR/.backup.")
     ] = False,

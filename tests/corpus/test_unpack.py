@@ -40,7 +40,7 @@ def test_files_and_folders_come_out(tmp_path: Path, mode: str) -> None:
     [
         ("../evil.txt", b"x", "leads outside"),
         ("a/../../evil.txt", b"x", "leads outside"),
-        ("/tmp/evil.txt", b"x", "leads outside"),
+        ("{parent}/evil.txt", b"x", "leads outside"),
         ("../evil", {"type": tarfile.DIRTYPE}, "leads outside"),
         ("link", {"type": tarfile.SYMTYPE, "linkname": "/etc"}, "a link or a device"),
         ("link", {"type": tarfile.SYMTYPE, "linkname": "good.txt"}, "a link or a device"),
@@ -49,11 +49,10 @@ def test_files_and_folders_come_out(tmp_path: Path, mode: str) -> None:
     ],
 )
 def test_what_leads_outside_is_refused(tmp_path: Path, name: str, member: bytes | dict[str, object], said: str) -> None:
-    archive = make_tar(tmp_path / "x.tar", {"good.txt": b"good", name: member})
+    archive = make_tar(tmp_path / "x.tar", {"good.txt": b"good", name.format(parent=tmp_path): member})
     with pytest.raises(UserError, match=said):
         unpack_tar(archive, tmp_path / "a" / "out")
-    assert {path.name for path in tmp_path.rglob("*")} <= {"x.tar", "a", "out", "good.txt"}
-    assert not Path("/tmp/evil.txt").exists()
+    assert {path.name for path in tmp_path.rglob("*")} <= {"x.tar", "a", "out", "good.txt"}  # nothing evil
 
 
 def test_neither_modes_nor_times_are_taken(tmp_path: Path) -> None:

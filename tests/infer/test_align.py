@@ -27,7 +27,7 @@ def test_known_words_lie_where_they_sound_in_their_own_spelling(recognizer, samp
     assert [segment.text for segment in transcript.segments] == ["Low, high!", "mid"]
     assert transcript.seconds == len(samples) / 16000
     for number, word in enumerate(transcript.words):
-        assert word.start_seconds == pytest.approx(0.05 + number * 0.225, abs=0.2)
+        assert word.start_seconds == pytest.approx(0.05 + number * 0.225, abs=0.1)
         assert 0 < word.confidence <= 1
     times = [time for word in transcript.words for time in (word.start_seconds, word.end_seconds)]
     assert times == sorted(times)

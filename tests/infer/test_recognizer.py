@@ -49,7 +49,7 @@ def test_a_tone_is_heard_where_it_sounds(recognizer, tone_corpus):
         num_right += 1
         for number, word in enumerate(transcript.words):
             sounds_from = 0.05 + number * 0.225  # seconds, as the corpus is made; each tone lasts 0.15
-            assert word.start_seconds == pytest.approx(sounds_from, abs=0.2)
+            assert word.start_seconds == pytest.approx(sounds_from, abs=0.1)
             assert word.start_seconds < word.end_seconds <= transcript.seconds
     assert num_right >= 4
 

@@ -31,7 +31,6 @@ def config(tiny_config):
                     "log_every_updates": 1,
                     "average_decay": 0.9,
                     "learning_rate": 5e-3,
-                    "optimizer": "adamw",  # Muon computes in bfloat16: a gradient's last bit may show in its step
                 }
             ),
             "augment": tiny_config.augment.model_copy(
@@ -68,7 +67,15 @@ def run_processes(count, config, tone_corpus, trained, exp_dir, *options):
     return subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
 
 
-def test_the_number_of_processes_does_not_change_the_recipe(config, tone_corpus, trained, tmp_path):
+@pytest.mark.parametrize(
+    ("optimizer", "max_updates", "tolerance"),
+    [("adamw", 6, 1e-4), ("muon", 3, 2e-4)],  # Muon computes in bfloat16: a gradient's last bit may show in its step
+)
+def test_the_number_of_processes_does_not_change_the_recipe(
+    config, optimizer, max_updates, tolerance, tone_corpus, trained, tmp_path
+):
+    settings = config.train.model_copy(update={"optimizer": optimizer, "max_updates": max_updates})
+    config = config.model_copy(update={"train": settings})
     paths = (tone_corpus / "train", tone_corpus / "valid", trained / "tokenizer.model")
     train(config, *paths, tmp_path / "one", console=Console(quiet=True))
     done = run_processes(2, config, tone_corpus, trained, tmp_path / "two", "--diagnostics")
@@ -76,20 +83,20 @@ def test_the_number_of_processes_does_not_change_the_recipe(config, tone_corpus,
     assert done.stdout.count("checkpoints in") == 1
     assert done.stderr.count("trained on") == 1
     one, two = (read_metrics(tmp_path / name / "metrics.jsonl") for name in ("one", "two"))
-    assert [line["update"] for line in one] == [1, 2, 3, 3, 4, 5, 6, 6]
+    assert [line["update"] for line in one] == [1, 2, 3, 3, 4, 5, 6, 6][: 4 * max_updates // 3]
     for alone, shared in zip(one, two, strict=True):
         assert alone.keys() == shared.keys()
         for name in alone.keys() - {"wall_seconds"}:
             assert shared[name] == pytest.approx(alone[name], rel=1e-4, abs=1e-5), (alone["update"], name)
     assert all(line["train_consistency_loss"] > 0 for line in one if "train_loss" in line)
     diagnostics = read_metrics(tmp_path / "two" / "diagnostics.jsonl")
-    assert [line["update"] for line in diagnostics] == [1, 2, 3, 4, 5, 6]  # those of the first process
+    assert [line["update"] for line in diagnostics] == list(range(1, max_updates + 1))  # those of the first process
     assert len({line["rotary_base"] for line in one if "rotary_base" in line}) > 1  # it has moved
     weights, others = (load_file(tmp_path / name / "resume.safetensors") for name in ("one", "two"))
     assert weights.keys() == others.keys()
     assert "average.ctc.project.weight" in weights
     for name, tensor in weights.items():
-        torch.testing.assert_close(others[name], tensor, rtol=1e-3, atol=1e-4, msg=name)
+        torch.testing.assert_close(others[name], tensor, rtol=1e-3, atol=tolerance, msg=name)
 
 
 def test_one_that_fails_ends_all_with_one_line(config, tone_corpus, trained, tmp_path):
