@@ -117,6 +117,27 @@ def transcribe(
     bench_transcribe(candidates, read_recordings(files or [], data_dirs or []), out_dir, normalizer)
 
 
+@app.command("long")
+def long_recording(
+    files: Annotated[list[str], typer.Argument(help="Audio files or folders; repeated until they fill the hours.")],
+    model: ModelFile,
+    hours: Annotated[float, typer.Option(min=0.01, help="Length of the recording that they make.")] = 10.0,
+    mode: SearchMode = "ctc_greedy",
+    out_dir: OutDir = Path("exp/bench/long"),
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Whether memory stays bounded: hours of speech as one recording, and what the process holds on the way."""
+    from audioroto.bench.long import bench_long
+    from audioroto.infer.inputs import find_audio
+    from audioroto.infer.recognizer import load_model
+    from audioroto.model.allocator import keep_freed_memory
+
+    set_threads(threads)
+    keep_freed_memory()
+    bench_long(load_model(model, device), [Path(audio.path) for audio in find_audio(files)], hours, mode, out_dir)
+
+
 @app.command()
 def startup(
     model: ModelFile,
