@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import ConfigFiles, Device, ModelFile, Overrides
+from audioroto.cli.options import ConfigFiles, Device, ModelFile, Overrides, load_search
 
 
 def tune(
@@ -29,11 +29,10 @@ def tune(
     from rich.console import Console
     from rich.table import Table
 
-    from audioroto.config import load_config
     from audioroto.infer.recognizer import load_model
     from audioroto.infer.tune import tune_search, write_settings
 
-    recognizer = load_model(model, device, load_config(config or [], overrides or []).search, lm)
+    recognizer = load_model(model, device, load_search(model, config, overrides, None), lm)
     tuning = tune_search(
         recognizer, data_dir, num_trials=num_trials, max_minutes=max_minutes, real_time_factor=real_time_factor
     )

@@ -283,6 +283,10 @@ class Train(Section):
 class Search(Section):
     """How texts are searched for and weighed; `audioroto tune` finds the weights on a validation set."""
 
+    mode: Literal["auto", "ctc_greedy", "ctc_beam", "attention", "joint", "rescoring"] = Field(
+        "ctc_greedy",
+        description="the search; auto: ctc_beam with an n-gram, else joint with a decoder, else ctc_greedy",
+    )
     beam_size: int = Field(64, ge=1, description="ctc_beam: beginnings of texts kept after each frame")
     beam_threshold: float = Field(
         10.0, gt=0.0, description="ctc_beam: beginnings worse than the best by more are dropped, in nats"

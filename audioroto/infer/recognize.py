@@ -168,7 +168,7 @@ def _write(folder: Path, mode: str, parts: Sequence[Part], recognizer: Recognize
         "real_time_factor": round(recognition.real_time_factor, 5),
         "lm": recognizer.words.name if recognizer.words and mode in MODES_WITH_LM else None,
         "parameters": recognizer.engine.num_parameters,
-        "settings": recognizer.settings.model_dump(mode="json"),
+        "settings": recognizer.settings.model_dump(mode="json", exclude={"mode"}),
     }
     write_table(folder / "text", {key: transcript.text for key, transcript in transcripts.items()})
     write_text(folder / "words.ctm", format_ctm(words))

@@ -1,5 +1,6 @@
 """A model that turns samples into text."""
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,11 +19,12 @@ from audioroto.infer.segment import Segment, Word
 from audioroto.infer.stretches import Progress, WholeEncoding, iter_batches
 from audioroto.infer.transcript import Transcript, make_words
 from audioroto.model.onnx_file import SUFFIX
+from audioroto.model.pretrained import DEFAULT_MODEL, find_lm, load_search
 from audioroto.search.ctc_align import align_hypothesis
 from audioroto.search.ctc_beam import ctc_beam
 from audioroto.search.ctc_greedy import ctc_greedy
 from audioroto.search.hypothesis import Hypothesis
-from audioroto.search.word_model import WordModel
+from audioroto.search.word_model import WordModel, has_ngrams
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,11 +36,14 @@ EngineName: TypeAlias = Literal["auto", "torch", "onnx"]
 Audio: TypeAlias = "AudioSource | np.ndarray | Tensor | Iterator[np.ndarray]"
 Recognize: TypeAlias = Callable[[Sequence[np.ndarray]], list[Transcript]]  # a batch to what each waveform says
 
+logger = logging.getLogger(__name__)
+
 
 class Recognizer:
     """A loaded model. `transcribe` takes one recording, `recognize` a batch of waveforms at the model's rate.
 
-    `search` holds the settings of the searches, `words` the n-gram that ctc_beam asks; modes are the names in MODES.
+    `search` holds the settings of the searches, `words` the n-gram that ctc_beam asks; modes are the names in MODES,
+    `mode` the one that is taken where none is named.
     """
 
     def __init__(self, engine: Any, search: Search | None = None, words: WordModel | None = None) -> None:
@@ -52,7 +57,7 @@ class Recognizer:
         self,
         audio: Audio,
         rate: int | None = None,
-        mode: str = "ctc_greedy",
+        mode: str | None = None,
         *,
         batch_seconds: float = 60.0,
         whole: bool = False,
@@ -66,14 +71,14 @@ class Recognizer:
         an unknown mode.
         """
         progress = Progress()
-        segments = tuple(self._iter_segments(audio, rate, mode, batch_seconds, whole, progress))
+        segments = tuple(self._iter_segments(audio, rate, mode or self.mode, batch_seconds, whole, progress))
         return Transcript(segments, progress.num_samples / self.sample_rate, gated=not progress.num_stretches)
 
     def iter_transcribe(
         self,
         audio: Audio,
         rate: int | None = None,
-        mode: str = "ctc_greedy",
+        mode: str | None = None,
         *,
         batch_seconds: float = 60.0,
         whole: bool = False,
@@ -83,11 +88,11 @@ class Recognizer:
 
         Unless `whole`, `recognize` stands in for this recognizer's own in `mode`; that of a server batches over users.
         """
-        return self._iter_segments(audio, rate, mode, batch_seconds, whole, Progress(), recognize)
+        return self._iter_segments(audio, rate, mode or self.mode, batch_seconds, whole, Progress(), recognize)
 
-    def recognize(self, waveforms: Sequence[np.ndarray], mode: str = "ctc_greedy") -> list[Transcript]:
+    def recognize(self, waveforms: Sequence[np.ndarray], mode: str | None = None) -> list[Transcript]:
         """The text of each waveform (S,), float32 at `sample_rate`, computed as one batch."""
-        return self.search(waveforms, self.engine.encode(waveforms), mode)
+        return self.search(waveforms, self.engine.encode(waveforms), mode or self.mode)
 
     def search(self, waveforms: Sequence[np.ndarray], encoding: "Encoding", mode: str) -> list[Transcript]:
         """The text of each waveform, by what the engine has heard in them; for several modes, encode once."""
@@ -96,6 +101,15 @@ class Recognizer:
             self._make_transcript(waveform, hypothesis, log_probs)
             for waveform, hypothesis, log_probs in zip(waveforms, hypotheses, encoding.log_probs, strict=True)
         ]
+
+    @property
+    def mode(self) -> str:
+        """The search where none is named: what the settings say, or the best that this model can do."""
+        if self.settings.mode != "auto":
+            return self.settings.mode
+        if self.words:
+            return "ctc_beam"
+        return "ctc_greedy" if self.engine.decoder is None else "joint"
 
     @property
     def modes(self) -> list[str]:
@@ -258,7 +272,7 @@ def find_mode(name: str) -> Callable[[Recognizer, "Encoding"], list[Hypothesis]]
 
 
 def load_model(
-    path: str | Path,
+    path: str | Path = DEFAULT_MODEL,
     device: str = "auto",
     search: Search | None = None,
     lm: str | os.PathLike[str] | None = None,
@@ -268,14 +282,26 @@ def load_model(
 ) -> Recognizer:
     """The recognizer in a model file, or in what was exported from it; `lm` is an ARPA file for the mode ctc_beam.
 
-    A file that ends in .onnx runs by onnxruntime, without torch, any other by torch; `engine` may insist on one of
+    The name of a model that comes with the package does as well as a path, and brings its settings and its n-gram with
+    it where `search` and `lm` are not given; the n-gram only if the search asks one, and flashlight-text is there. A
+    file that ends in .onnx runs by onnxruntime, without torch, any other by torch; `engine` may insist on one of
     them. It computes with so many `threads`, or as many as it takes by itself. Raises UserError when a file is missing,
     damaged or not what it should be.
     """
     loaded = _load_engine(path, device, engine, threads)
-    search = search or Search()
+    search = search or load_search(path)
+    lm = lm or _choose_lm(path, search.mode)
     words = WordModel(lm, loaded.tokenizer, search.open_vocabulary) if lm else None
     return Recognizer(loaded, search, words)
+
+
+def _choose_lm(model: str | Path, mode: str) -> Path | None:
+    """The n-gram that comes with a model, where the mode asks one and it can be asked."""
+    lm = find_lm(model) if mode in ("auto", *MODES_WITH_LM) else None
+    if lm and not has_ngrams():
+        logger.info("%s makes fewer word errors with its n-gram: pip install 'audioroto[lm]'", model)
+        return None
+    return lm
 
 
 def _load_engine(path: str | Path, device: str, engine: EngineName, threads: int | None) -> Any:

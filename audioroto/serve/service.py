@@ -24,13 +24,14 @@ class Service:
         recognizer: Recognizer,
         name: str,
         *,
-        mode: str = "ctc_greedy",
+        mode: str | None = None,
         case: Literal["model", "sentence"] = "sentence",
         token: str | None = None,
         limits: Limits | None = None,
         batch_seconds: float = 60.0,
         batch_wait_seconds: float = 0.02,
     ) -> None:
+        mode = mode or recognizer.mode
         find_mode(mode)
         self.recognizer = recognizer
         self.name = name
