@@ -1,6 +1,7 @@
 """audioroto: speech recognition from a folder of speech to a measured recogniser, and from any audio file to text.
 
-`load_model(path)` gives a recognizer; `transcribe(audio, model=…)` turns one recording into text. Importing the package
+`load_model()` gives a recognizer, `transcribe(audio)` turns one recording into text, both by the English model that
+comes with the package or by the one that is named. Importing the package
 loads no torch; the first use of one of these names does.
 """
 

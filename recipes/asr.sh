@@ -43,7 +43,7 @@ Usage: $0 [--name value | --name=value ...]
   --tune-mode NAME     search to weigh it for                             (${tune_mode})
   --config "F G"       TOML files, later ones win                         (${config:-defaults})
   --set KEY=VALUE      one setting, wins over files; may be repeated      (${overrides[*]:-none})
-  --init-from FILE     model to train further, with its own tokenizer     (${init_from:-none})
+  --init-from MODEL    model to train further, with its own tokenizer     (${init_from:-none})
   --num-processes N    processes that share out training on this machine   (${num_processes})
   --exp-dir DIR        where the model and the results go                 (${exp_dir:-none})
   --run NAME           keep the scores in results/NAME.json beside --exp-dir
@@ -125,7 +125,8 @@ last=$(number_of "$stop_stage")
 [[ -n $data_dir || -n $corpus ]] || die "give --corpus NAME to prepare, or --data-dir DIR with data directories in it"
 [[ -n $corpus ]] || ! $download || die "give --corpus NAME, what 'audioroto download' calls the corpus"
 exp_dir=$(name_of "$exp_dir")
-if [[ -n $init_from ]]; then init_from=$(name_of "$init_from"); fi
+# Note: what is neither a file nor looks like one is the name of a model that comes with audioroto.
+if [[ -e $init_from || $init_from == */* ]]; then init_from=$(name_of "$init_from"); fi
 data_dir=$(name_of "${data_dir:-$root/data/prepared/$corpus}")
 if $download; then corpus_dir=${corpus_dir:-$root/data/downloaded/$corpus}; fi
 if [[ -n $corpus_dir ]]; then corpus_dir=$(name_of "$corpus_dir"); fi

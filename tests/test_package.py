@@ -24,3 +24,13 @@ def test_public_names_are_sorted_and_there():
     assert all(getattr(audioroto, name) is not None for name in audioroto.__all__)
     with pytest.raises(AttributeError, match="nonsense"):
         _ = audioroto.nonsense
+
+
+def test_the_wheel_holds_the_model_and_the_page(root):
+    pytest.importorskip("hatchling")
+    from hatchling.builders.wheel import WheelBuilder
+
+    names = {file.distribution_path for file in WheelBuilder(str(root)).recurse_included_files()}
+    models = {f"audioroto/pretrained/english-small{suffix}" for suffix in (".safetensors", ".arpa.gz", ".toml")}
+    assert models | {"audioroto/pretrained/README.md", "audioroto/serve/page/index.html"} <= names
+    assert {name.partition("/")[0] for name in names} == {"audioroto"}

@@ -18,7 +18,8 @@ from audioroto.audio.perturb import make_noise
 from audioroto.bench.measure import write_figures
 from audioroto.corpus.surroundings import find_noises
 from audioroto.errors import UserError
-from audioroto.infer.recognizer import Recognizer, find_mode
+from audioroto.infer.modes import find_mode
+from audioroto.infer.recognizer import Recognizer
 from audioroto.infer.transcript import Transcript
 
 PIECE_SECONDS = 10.0

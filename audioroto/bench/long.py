@@ -38,7 +38,7 @@ class LongRun:
     num_words: int
 
 
-def bench_long(recognizer: Recognizer, files: Sequence[Path], hours: float, mode: str, out_dir: Path) -> LongRun:
+def bench_long(recognizer: Recognizer, files: Sequence[Path], hours: float, out_dir: Path) -> LongRun:
     """Transcribe the files, repeated until they fill the hours, as one recording; figures.json, memory.png, a table.
 
     The recording is never in memory or on disk as a whole. Raises UserError where the files hold no audio.
@@ -48,14 +48,14 @@ def bench_long(recognizer: Recognizer, files: Sequence[Path], hours: float, mode
     moments, num_words = [Moment(0.0, 0.0, before)], 0
     peak = PeakMemory(recognizer.engine.device)
     samples = repeat_files(files, recognizer.sample_rate, total)
-    for segment in recognizer.iter_transcribe(samples, recognizer.sample_rate, mode):
+    for segment in recognizer.iter_transcribe(samples, recognizer.sample_rate):
         num_words += len(segment.words)
         if segment.end_seconds - moments[-1].audio_seconds >= 36 * hours:  # a hundredth
             moments.append(Moment(segment.end_seconds, time.perf_counter() - started, measure_resident()))
     moments.append(Moment(3600 * hours, time.perf_counter() - started, measure_resident()))
     held = max([peak.before + peak.bytes(), *(moment.resident_bytes for moment in moments)])
     run = LongRun(moments, held, max(0, held - before), num_words)
-    write_figures(out_dir / "figures.json", {"mode": mode, "files": len(files), **asdict(run)})
+    write_figures(out_dir / "figures.json", {"mode": recognizer.mode, "files": len(files), **asdict(run)})
     draw_memory(run, out_dir / "memory.png")
     table = Table("hours", "seconds", "resident")
     for moment in moments[:: max(1, len(moments) // 10)]:

@@ -12,9 +12,8 @@ import numpy as np
 
 from audioroto.config import Search
 from audioroto.errors import UserError
-from audioroto.infer.engine import TorchEngine
-from audioroto.infer.recognizer import Recognizer, find_mode
-from audioroto.search.word_model import WordModel
+from audioroto.infer.recognizer import load_model
+from audioroto.model.pretrained import find_model
 
 POCKETSPHINX = "5.1.1"
 
@@ -38,13 +37,10 @@ class Candidate:
     device: str = "cpu"
 
 
-def make_candidates(
-    model: Path, peers: list[str], *, mode: str, lm: Path | None, search: Search, device: str
-) -> list[Candidate]:
-    """The model in a mode, first, and the peers. Raises UserError for a peer that is not known or not installed."""
-    find_mode(mode)
-    name = f"{model.parent.name}/{model.stem} {mode}" + (f" with {lm.name}" if lm else "")
-    candidates = [Candidate(name, partial(load_own, model, device, mode, lm, search), device)]
+def make_candidates(model: Path, peers: list[str], *, lm: Path | None, search: Search, device: str) -> list[Candidate]:
+    """The model, first, and the peers. Raises UserError for a peer that is not known or not installed."""
+    name = f"{model.parent.name}/{model.stem} {search.mode}" + (f" with {lm.name}" if lm else "")
+    candidates = [Candidate(name, partial(load_own, model, device, lm, search), device)]
     for peer in dict.fromkeys(peers):
         if peer != "pocketsphinx":
             raise UserError(f"there is no peer '{peer}'; the peers are pocketsphinx")
@@ -53,16 +49,15 @@ def make_candidates(
     return candidates
 
 
-def load_own(model: Path, device: str, mode: str, lm: Path | None, search: Search) -> System:
-    """The model in a file, searching in `mode`."""
-    engine = TorchEngine(model, device)
-    words = WordModel(lm, engine.tokenizer, search.open_vocabulary) if lm else None
-    recognizer = Recognizer(engine, search, words)
+def load_own(model: Path, device: str, lm: Path | None, search: Search) -> System:
+    """The model in a file, searching as `search` says."""
+    recognizer = load_model(model, device, search, lm)
+    files = [find_model(model), *([recognizer.words.path] if recognizer.words else [])]
     return System(
-        lambda samples: recognizer.transcribe(samples, recognizer.sample_rate, mode).text,
+        lambda samples: recognizer.transcribe(samples, recognizer.sample_rate).text,
         recognizer.sample_rate,
-        os.path.getsize(model) + (os.path.getsize(lm) if lm else 0),
-        engine.num_parameters,
+        sum(map(os.path.getsize, files)),
+        recognizer.engine.num_parameters,
     )
 
 

@@ -26,6 +26,7 @@ def align(
     Lines of the text become segments, and its own spelling is kept.
     """
     from audioroto.audio.load import load_audio
+    from audioroto.config import Search
     from audioroto.files import write_text
     from audioroto.infer.align import align_text
     from audioroto.infer.origin import describe_file
@@ -36,7 +37,7 @@ def align(
     formats = [path.suffix.removeprefix(".").lower() for path in out] if out else read_formats(format)
     for name in formats:
         check_format(name)
-    recognizer = load_model(model, device)
+    recognizer = load_model(model, device, Search())  # nothing is searched for, so that no n-gram is needed
     samples, _ = load_audio(audio, recognizer.sample_rate)
     with open_text(text) as lines:
         transcript = align_text(recognizer, samples, lines.read())

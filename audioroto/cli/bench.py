@@ -15,6 +15,7 @@ from audioroto.cli.options import (
     SearchMode,
     Threads,
     TrainDir,
+    load_search,
     set_threads,
 )
 
@@ -97,7 +98,7 @@ def transcribe(
     peers: Annotated[
         list[str] | None, typer.Option("--peer", help="pocketsphinx: measured beside it, where it is installed.")
     ] = None,
-    mode: SearchMode = "ctc_greedy",
+    mode: SearchMode = None,
     lm: LmFile = None,
     config: ConfigFiles = None,
     overrides: Overrides = None,
@@ -109,11 +110,10 @@ def transcribe(
     """Word errors, real-time factor, latency and memory of a model on recordings, beside a peer if you like."""
     from audioroto.bench.systems import make_candidates
     from audioroto.bench.transcribe import bench_transcribe, read_recordings
-    from audioroto.config import load_config
 
     set_threads(threads)
-    search = load_config(config or [], overrides or []).search
-    candidates = make_candidates(model, peers or [], mode=mode, lm=lm, search=search, device=device)
+    search = load_search(model, config, overrides, mode)
+    candidates = make_candidates(model, peers or [], lm=lm, search=search, device=device)
     bench_transcribe(candidates, read_recordings(files or [], data_dirs or []), out_dir, normalizer)
 
 
@@ -122,7 +122,10 @@ def long_recording(
     files: Annotated[list[str], typer.Argument(help="Audio files or folders; repeated until they fill the hours.")],
     model: ModelFile,
     hours: Annotated[float, typer.Option(min=0.01, help="Length of the recording that they make.")] = 10.0,
-    mode: SearchMode = "ctc_greedy",
+    mode: SearchMode = None,
+    lm: LmFile = None,
+    config: ConfigFiles = None,
+    overrides: Overrides = None,
     out_dir: OutDir = Path("exp/bench/long"),
     device: Device = "cpu",
     threads: Threads = None,
@@ -135,7 +138,8 @@ def long_recording(
 
     set_threads(threads)
     keep_freed_memory()
-    bench_long(load_model(model, device), [Path(audio.path) for audio in find_audio(files)], hours, mode, out_dir)
+    recognizer = load_model(model, device, load_search(model, config, overrides, mode), lm)
+    bench_long(recognizer, [Path(audio.path) for audio in find_audio(files)], hours, out_dir)
 
 
 @app.command()
@@ -238,10 +242,9 @@ def guards(
     Of the configuration only the section search is looked at.
     """
     from audioroto.bench.guards import bench_guards
-    from audioroto.config import load_config
     from audioroto.infer.recognizer import load_model
 
-    recognizer = load_model(model, device, load_config(config or [], overrides or []).search, lm)
+    recognizer = load_model(model, device, load_search(model, config, overrides, None), lm)
     bench_guards(recognizer, out_dir, modes.replace(",", " ").split() or recognizer.modes, noise_dir, minutes)
 
 
@@ -259,7 +262,7 @@ def serve(
     ] = 0,
     streams: Annotated[int, typer.Option(min=0, help="That are spoken into at once; 0: none.")] = 4,
     stream_seconds: Annotated[float, typer.Option(min=1.0, help="That each of them lasts.")] = 30.0,
-    mode: SearchMode = "ctc_greedy",
+    mode: SearchMode = None,
     batch_seconds: BatchSeconds = 60.0,
     out_dir: OutDir = Path("exp/bench/serve"),
     device: Device = "auto",
@@ -278,9 +281,13 @@ def serve(
         raise UserError(f"{error.name} is not installed; run: pip install 'audioroto[serve]'") from None
 
     recordings = read_recordings(files or [], data_dirs or [])
-    options = ["--model", str(model), "--mode", mode, "--batch-seconds", str(batch_seconds), "--device", device]
+    options = ["--model", str(model), "--batch-seconds", str(batch_seconds), "--device", device]
     bench_serve(
-        [*options, *(["--threads", str(threads)] if threads else [])],
+        [
+            *options,
+            *(["--mode", mode] if mode else []),
+            *(["--threads", str(threads)] if threads else []),
+        ],
         [utterance for members in recordings.values() for utterance in members],
         out_dir,
         num_clients=clients,

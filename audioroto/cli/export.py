@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="Model file made by 'audioroto average'.", show_default=False)],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="Model file made by 'audioroto average', or the name of one that comes with audioroto.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="ONNX file to write; 'audioroto transcribe --model' runs it.")],
     int8: Annotated[bool, typer.Option("--int8", help="Quantise the matrices: smaller, faster, not the same.")] = False,
     data_dir: Annotated[
@@ -32,8 +38,10 @@ def export(
             raise
         raise UserError("onnx is not installed; run pip install 'audioroto[onnx]'") from None
     from audioroto.bench.export import Candidate, prove_export, write_proof
+    from audioroto.model.pretrained import find_model
 
     check_name(out)
+    model = find_model(model)
     facts = export_model(model, out, "int8" if int8 else "float32")
     print(
         f"{out}: {facts.num_parameters:,} parameters in {facts.precision}, {out.stat().st_size / 1e6:.1f} MB, "

@@ -1,9 +1,12 @@
 """Options that several verbs share."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from audioroto.config import Search
 
 ConfigFiles = Annotated[
     list[Path] | None, typer.Option("--config", help="TOML file of settings; repeatable, later ones win.")
@@ -19,13 +22,31 @@ LmFile = Annotated[
 ]
 BatchSeconds = Annotated[float, typer.Option(min=1.0, help="Seconds of audio computed at once.")]
 SearchMode = Annotated[
-    str, typer.Option("--mode", "--search", help="ctc_greedy, ctc_beam, attention, joint or rescoring.")
+    str | None,
+    typer.Option(
+        "--mode",
+        "--search",
+        metavar="MODE",
+        help="ctc_greedy, ctc_beam, attention, joint, rescoring, or auto, the best that is possible. Without it: auto "
+        "for a model that comes with audioroto, ctc_greedy for others.",
+        show_default=False,
+    ),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads that compute; else as many as torch takes.")]
 Case = Annotated[Literal["model", "sentence"], typer.Option(help="sentence: capitals only where sentences begin.")]
 DataDirs = Annotated[list[Path], typer.Argument(metavar="DIR...", help="Kaldi data directories.")]
 TrainDir = Annotated[Path, typer.Option(help="Data directory to train on.")]
-ModelFile = Annotated[Path, typer.Option(help="Model file made by 'audioroto average'.")]
+ModelFile = Annotated[
+    Path, typer.Option(help="Model file made by 'audioroto average', or the name of one that comes with audioroto.")
+]
+
+
+def load_search(model: Path, config: list[Path] | None, overrides: list[str] | None, mode: str | None) -> "Search":
+    """The settings of a search: the model's own, under those of the files, the overrides and the mode."""
+    from audioroto.model import pretrained
+
+    last = [f"search.mode={mode}"] if mode else []
+    return pretrained.load_search(model, config or [], [*(overrides or []), *last])
 
 
 def set_threads(number: int | None) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import BatchSeconds, ConfigFiles, Device, LmFile, ModelFile, Overrides, Threads
+from audioroto.cli.options import BatchSeconds, ConfigFiles, Device, LmFile, ModelFile, Overrides, Threads, load_search
 
 
 def recognize(
@@ -27,17 +27,16 @@ def recognize(
     Several processes, started by torchrun, share the utterances and write one result. Of the configuration only the
     section search is looked at: what 'audioroto tune' wrote, for example.
     """
-    from audioroto.config import load_config
     from audioroto.infer.origin import describe_origin
     from audioroto.infer.processes import Team
     from audioroto.infer.recognize import recognize_datadir
     from audioroto.infer.recognizer import load_model
 
     team = Team()
-    search = load_config(config or [], overrides or []).search
+    search = load_search(model, config, overrides, None)
     recognizer = load_model(model, team.choose_device(device), search, lm, threads=threads)
     names = list(dict.fromkeys(modes.replace(",", " ").split()))
-    origin = describe_origin(recognizer, model, lm, names)
+    origin = describe_origin(recognizer, model, names)
     for done in recognize_datadir(recognizer, data_dir, out_dir, names, batch_seconds, origin=origin, team=team):
         print(
             f"{out_dir / done.mode}: {done.utterances} utterances, {done.gated} of them silent, "

@@ -15,18 +15,20 @@ from audioroto.cli.options import (
     Overrides,
     SearchMode,
     Threads,
+    load_search,
     set_threads,
 )
+from audioroto.model.pretrained import DEFAULT_MODEL
 
 TOKEN_VARIABLE = "AUDIOROTO_API_KEY"
 
 
 def serve(
-    model: ModelFile,
+    model: ModelFile = DEFAULT_MODEL,
     host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all of this machine.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
     name: Annotated[str, typer.Option(help="What clients call the model; the file's name by default.")] = "",
-    mode: SearchMode = "ctc_greedy",
+    mode: SearchMode = None,
     lm: LmFile = None,
     config: ConfigFiles = None,
     overrides: Overrides = None,
@@ -49,7 +51,6 @@ def serve(
     The environment variable AUDIOROTO_API_KEY, if it is set, holds a token that clients have to send. Of the
     configuration only the section search is looked at. Needs the extra serve: pip install 'audioroto[serve]'.
     """
-    from audioroto.config import load_config
     from audioroto.errors import UserError
     from audioroto.infer.recognizer import load_model
 
@@ -63,7 +64,7 @@ def serve(
     set_threads(threads)
     with open_socket(host, port) as listening:
         token = os.environ.get(TOKEN_VARIABLE)
-        recognizer = load_model(model, device, load_config(config or [], overrides or []).search, lm)
+        recognizer = load_model(model, device, load_search(model, config, overrides, mode), lm)
         limits = Limits(
             max_requests=max_requests,
             max_bytes=round(max_megabytes * 2**20),
@@ -73,7 +74,6 @@ def serve(
         service = Service(
             recognizer,
             name or model.stem,
-            mode=mode,
             case=case,
             token=token,
             limits=limits,

@@ -17,7 +17,9 @@ from audioroto.cli.options import (
     Overrides,
     SearchMode,
     Threads,
+    load_search,
 )
+from audioroto.model.pretrained import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from audioroto.infer.inputs import AudioInput
@@ -31,14 +33,14 @@ def transcribe(
             help="Audio files, folders that hold some, patterns, or - for standard input.", show_default=False
         ),
     ],
-    model: ModelFile,
+    model: ModelFile = DEFAULT_MODEL,
     formats: Annotated[
         str, typer.Option("--format", help="txt, srt, vtt, tsv, json, ctm, textgrid; commas between.")
     ] = "txt",
     out_dir: Annotated[
         Path | None, typer.Option("--out", help="Folder for a file of each format; what is finished in it is kept.")
     ] = None,
-    mode: SearchMode = "ctc_greedy",
+    mode: SearchMode = None,
     lm: LmFile = None,
     config: ConfigFiles = None,
     overrides: Overrides = None,
@@ -62,19 +64,18 @@ def transcribe(
     does only what is new or was made from another file, by another model or with other settings, and several processes,
     started by torchrun, share the work. Of the configuration only the section search is looked at.
     """
-    from audioroto.config import load_config
     from audioroto.errors import UserError
     from audioroto.infer.folder import OutputFolder, transcribe_to_folder
     from audioroto.infer.inputs import STANDARD_INPUT, AudioInput, find_audio
     from audioroto.infer.origin import describe_origin
     from audioroto.infer.processes import Team
-    from audioroto.infer.recognizer import find_mode, load_model
+    from audioroto.infer.recognizer import load_model
     from audioroto.infer.writers import read_formats
     from audioroto.model.allocator import keep_freed_memory
 
     keep_freed_memory()
     names = read_formats(formats)
-    find_mode(mode)
+    search = load_search(model, config, overrides, mode)
     team = Team()
     if team.size > 1 and (out_dir is None or STANDARD_INPUT in files):
         raise UserError("several processes need --out DIR, and cannot share standard input")
@@ -82,10 +83,9 @@ def transcribe(
     inputs = [AudioInput(path, name) for path, name in found]
     if out_dir is None and (len(names) > 1 or (len(inputs) > 1 and names != ["txt"])):
         raise UserError("several formats, or another than txt for several files, need --out DIR to be written to")
-    search = load_config(config or [], overrides or []).search
     recognizer = load_model(model, team.choose_device(device), search, lm, engine=engine, threads=threads)
-    hear = partial(recognizer.transcribe, mode=mode, batch_seconds=batch_seconds, whole=whole)
-    about = describe_origin(recognizer, model, lm, [mode], whole=whole)
+    hear = partial(recognizer.transcribe, batch_seconds=batch_seconds, whole=whole)
+    about = describe_origin(recognizer, model, [recognizer.mode], whole=whole)
     if out_dir is None:
         failures = _print_texts(hear, inputs, names[0], about, case)
     else:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import ConfigFiles, Device, ModelFile, Overrides, SearchMode
+from audioroto.cli.options import ConfigFiles, Device, ModelFile, Overrides, load_search
 
 
 def tune(
@@ -13,7 +13,7 @@ def tune(
     data_dir: Annotated[Path, typer.Option(help="Validation data directory; never a test set.")],
     lm: Annotated[Path, typer.Option(help="ARPA file (.gz too) made by 'audioroto lm'.")],
     out: Annotated[Path, typer.Option(help="TOML file to write; 'audioroto recognize --config' reads it.")],
-    mode: SearchMode = "ctc_beam",
+    mode: Annotated[str, typer.Option(help="ctc_beam, attention, joint or rescoring.")] = "ctc_beam",
     num_trials: Annotated[int, typer.Option(min=1, help="Weights to try.")] = 24,
     max_minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of the validation set to use.")] = 10.0,
     real_time_factor: Annotated[
@@ -25,16 +25,15 @@ def tune(
 ) -> None:
     """Find the weights and the beam of a search with an n-gram that make the fewest word errors on a validation set.
 
-    The search starts from the configuration's section search, its beam aside.
+    The search starts from the configuration's section search, its beam aside; what is written names the mode too.
     """
     from rich.console import Console
     from rich.table import Table
 
-    from audioroto.config import load_config
     from audioroto.infer.recognizer import load_model
     from audioroto.infer.tune import tune_search, write_settings
 
-    recognizer = load_model(model, device, load_config(config or [], overrides or []).search, lm)
+    recognizer = load_model(model, device, load_search(model, config, overrides, None), lm)
     tuning = tune_search(
         recognizer, data_dir, mode, num_trials=num_trials, max_minutes=max_minutes, real_time_factor=real_time_factor
     )

@@ -23,9 +23,7 @@ class Features(Section):
 class Text(Section):
     """Transcripts to tokens."""
 
-    normalizer: str = Field(
-        "librispeech-v1", description="named, versioned normaliser applied to transcripts before training"
-    )
+    normalizer: str = Field("librispeech-v1", description="named, versioned normaliser of transcripts")
     units: Literal["bpe", "unigram", "char"] = Field("bpe", description="sentencepiece model type")
     vocab_size: int = Field(256, ge=4, description="tokens with the blank; an upper bound for units = char")
 
@@ -283,6 +281,10 @@ class Train(Section):
 class Search(Section):
     """How texts are searched for and weighed; `audioroto tune` finds the weights on a validation set."""
 
+    mode: Literal["auto", "ctc_greedy", "ctc_beam", "attention", "joint", "rescoring"] = Field(
+        "ctc_greedy",
+        description="the search; auto: joint with a decoder, else ctc_beam with an n-gram, else ctc_greedy",
+    )
     beam_size: int = Field(64, ge=1, description="ctc_beam: beginnings of texts kept after each frame")
     beam_threshold: float = Field(
         10.0, gt=0.0, description="ctc_beam: beginnings worse than the best by more are dropped, in nats"

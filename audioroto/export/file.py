@@ -20,6 +20,7 @@ from audioroto.files import sha256_of, write_bytes
 from audioroto.model.asr import AsrModel, count_parameters
 from audioroto.model.checkpoint import load_checkpoint
 from audioroto.model.onnx_file import SUFFIX, OnnxFacts
+from audioroto.model.pretrained import find_model
 
 
 def export_model(model: str | Path, out: str | Path, precision: Literal["float32", "int8"] = "float32") -> OnnxFacts:
@@ -32,6 +33,7 @@ def export_model(model: str | Path, out: str | Path, precision: Literal["float32
     does not end in .onnx.
     """
     check_name(out)
+    model = find_model(model)
     checkpoint = load_checkpoint(model)
     network = checkpoint.build()
     proto = make_onnx(network)
@@ -43,7 +45,7 @@ def export_model(model: str | Path, out: str | Path, precision: Literal["float32
         precision=precision,
         frame_seconds=FRAME_HOP_SECONDS * checkpoint.config.encoder.subsampling,
         num_parameters=count_parameters(network) - (count_parameters(network.decoder) if network.decoder else 0),
-        source={"name": Path(model).name, "sha256": sha256_of(model)},
+        source={"name": model.name, "sha256": sha256_of(model)},
         notes={"step": checkpoint.step, **checkpoint.notes, **checkpoint.environment},
     )
     helper.set_model_props(proto, facts.to_metadata())

@@ -17,9 +17,10 @@ from audioroto.corpus.batches import make_batches
 from audioroto.corpus.datadir import Utterance, read_datadir, write_table
 from audioroto.errors import UserError
 from audioroto.files import write_text
+from audioroto.infer.modes import MODES_WITH_LM, find_mode
 from audioroto.infer.parts import Part, PartFolder
 from audioroto.infer.processes import Team, divide
-from audioroto.infer.recognizer import MODES_WITH_LM, Recognizer, find_mode
+from audioroto.infer.recognizer import Recognizer
 from audioroto.infer.transcript import Transcript
 from audioroto.model.memory import PeakMemory
 from audioroto.score.sclite import CtmWord, format_ctm
@@ -168,7 +169,7 @@ def _write(folder: Path, mode: str, parts: Sequence[Part], recognizer: Recognize
         "real_time_factor": round(recognition.real_time_factor, 5),
         "lm": recognizer.words.name if recognizer.words and mode in MODES_WITH_LM else None,
         "parameters": recognizer.engine.num_parameters,
-        "settings": recognizer.settings.model_dump(mode="json"),
+        "settings": recognizer.settings.model_dump(mode="json", exclude={"mode"}),
     }
     write_table(folder / "text", {key: transcript.text for key, transcript in transcripts.items()})
     write_text(folder / "words.ctm", format_ctm(words))

@@ -1,5 +1,6 @@
 """A model that turns samples into text."""
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -13,33 +14,34 @@ from audioroto.audio.source import AudioSource
 from audioroto.audio.stream import iter_blocks
 from audioroto.config import Search
 from audioroto.errors import AudioError, UserError
+from audioroto.infer.modes import MODES, MODES_WITH_DECODER, MODES_WITH_LM, find_mode
 from audioroto.infer.seam import join_all
 from audioroto.infer.segment import Segment, Word
 from audioroto.infer.stretches import Progress, WholeEncoding, iter_batches
 from audioroto.infer.transcript import Transcript, make_words
 from audioroto.model.onnx_file import SUFFIX
+from audioroto.model.pretrained import DEFAULT_MODEL, find_lm, load_search
 from audioroto.search.ctc_align import align_hypothesis
-from audioroto.search.ctc_beam import ctc_beam
-from audioroto.search.ctc_greedy import ctc_greedy
 from audioroto.search.hypothesis import Hypothesis
-from audioroto.search.word_model import WordModel
+from audioroto.search.word_model import WordModel, has_ngrams
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from audioroto.infer.engine import Encoding
-    from audioroto.model.decoder import Decoder
-    from audioroto.search.fusion import WordFusion
 
 EngineName: TypeAlias = Literal["auto", "torch", "onnx"]
 Audio: TypeAlias = "AudioSource | np.ndarray | Tensor | Iterator[np.ndarray]"
 Recognize: TypeAlias = Callable[[Sequence[np.ndarray]], list[Transcript]]  # a batch to what each waveform says
 
+logger = logging.getLogger(__name__)
+
 
 class Recognizer:
     """A loaded model. `transcribe` takes one recording, `recognize` a batch of waveforms at the model's rate.
 
-    `search` holds the settings of the searches, `words` the n-gram that ctc_beam asks; modes are the names in MODES.
+    `search` holds the settings of the searches, `words` the n-gram that all but ctc_greedy ask, `mode` the
+    search that is taken where none is named.
     """
 
     def __init__(self, engine: Any, search: Search | None = None, words: WordModel | None = None) -> None:
@@ -53,7 +55,7 @@ class Recognizer:
         self,
         audio: Audio,
         rate: int | None = None,
-        mode: str = "ctc_greedy",
+        mode: str | None = None,
         *,
         batch_seconds: float = 60.0,
         whole: bool = False,
@@ -67,14 +69,14 @@ class Recognizer:
         an unknown mode.
         """
         progress = Progress()
-        segments = tuple(self._iter_segments(audio, rate, mode, batch_seconds, whole, progress))
+        segments = tuple(self._iter_segments(audio, rate, mode or self.mode, batch_seconds, whole, progress))
         return Transcript(segments, progress.num_samples / self.sample_rate, gated=not progress.num_stretches)
 
     def iter_transcribe(
         self,
         audio: Audio,
         rate: int | None = None,
-        mode: str = "ctc_greedy",
+        mode: str | None = None,
         *,
         batch_seconds: float = 60.0,
         whole: bool = False,
@@ -84,19 +86,28 @@ class Recognizer:
 
         Unless `whole`, `recognize` stands in for this recognizer's own in `mode`; that of a server batches over users.
         """
-        return self._iter_segments(audio, rate, mode, batch_seconds, whole, Progress(), recognize)
+        return self._iter_segments(audio, rate, mode or self.mode, batch_seconds, whole, Progress(), recognize)
 
-    def recognize(self, waveforms: Sequence[np.ndarray], mode: str = "ctc_greedy") -> list[Transcript]:
+    def recognize(self, waveforms: Sequence[np.ndarray], mode: str | None = None) -> list[Transcript]:
         """The text of each waveform (S,), float32 at `sample_rate`, computed as one batch."""
-        return self.search(waveforms, self.engine.encode(waveforms), mode)
+        return self.search(waveforms, self.engine.encode(waveforms), mode or self.mode)
 
     def search(self, waveforms: Sequence[np.ndarray], encoding: "Encoding", mode: str) -> list[Transcript]:
         """The text of each waveform, by what the engine has heard in them; for several modes, encode once."""
-        hypotheses = find_mode(mode)(self, encoding)
+        hypotheses = find_mode(mode)(encoding, self.settings, self.words, self.engine.decoder)
         return [
             self._make_transcript(waveform, hypothesis, log_probs)
             for waveform, hypothesis, log_probs in zip(waveforms, hypotheses, encoding.log_probs, strict=True)
         ]
+
+    @property
+    def mode(self) -> str:
+        """The search where none is named: what the settings say, or the best that this model can do."""
+        if self.settings.mode != "auto":
+            return self.settings.mode
+        if self.engine.decoder is not None:
+            return "joint"
+        return "ctc_beam" if self.words else "ctc_greedy"
 
     @property
     def modes(self) -> list[str]:
@@ -107,21 +118,6 @@ class Recognizer:
     def is_too_quiet(self, waveform: np.ndarray) -> bool:
         """Whether nothing in the waveform (S,) is as loud as `search.gate_decibels`; then it says nothing."""
         return not len(waveform) or compute_levels(waveform, self.sample_rate).max() < self.settings.gate_decibels
-
-    def find_candidates(self, log_probs: Sequence[np.ndarray], num_best: int) -> list[list[Hypothesis]]:
-        """The `num_best` texts that ctc_beam finds for each utterance's log-probabilities (T, V), best first."""
-        return [
-            ctc_beam(
-                utterance,
-                beam_size=self.settings.beam_size,
-                beam_threshold=self.settings.beam_threshold,
-                num_best=num_best,
-                words=self.words,
-                lm_weight=self.settings.lm_weight,
-                word_bonus=self.settings.word_bonus,
-            )
-            for utterance in log_probs
-        ]
 
     def make_words(self, hypothesis: Hypothesis, log_probs: np.ndarray, seconds: float) -> tuple[Word, ...]:
         """The words of a hypothesis, with times and confidences, from the log-probabilities (T, V) of `seconds`."""
@@ -180,96 +176,8 @@ class Recognizer:
         return Transcript((segment,) if is_sure else (), seconds)
 
 
-def _ctc_greedy(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:
-    return [ctc_greedy(log_probs) for log_probs in encoding.log_probs]
-
-
-def _ctc_beam(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:
-    return [candidates[0] for candidates in recognizer.find_candidates(encoding.log_probs, num_best=1)]
-
-
-def _attention(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:
-    from audioroto.search.attention_beam import attention_beam
-
-    found = attention_beam(
-        _need_decoder(recognizer),
-        encoding.frames,
-        encoding.lengths,
-        beam_size=recognizer.settings.attention_beam_size,
-        length_bonus=recognizer.settings.length_bonus,
-        fusion=_make_fusion(recognizer),
-    )
-    return [candidates[0] for candidates in found]
-
-
-def _joint(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:
-    from audioroto.search.joint import joint_beam
-
-    found = joint_beam(
-        _need_decoder(recognizer),
-        encoding.frames,
-        encoding.lengths,
-        encoding.padded_log_probs,
-        beam_size=recognizer.settings.attention_beam_size,
-        ctc_weight=recognizer.settings.ctc_weight,
-        length_bonus=recognizer.settings.length_bonus,
-        fusion=_make_fusion(recognizer),
-    )
-    return [candidates[0] for candidates in found]
-
-
-def _rescoring(recognizer: Recognizer, encoding: "Encoding") -> list[Hypothesis]:
-    from audioroto.search.rescoring import rescore
-
-    found = rescore(
-        _need_decoder(recognizer),
-        encoding.frames,
-        encoding.lengths,
-        recognizer.find_candidates(encoding.log_probs, recognizer.settings.num_best),
-        ctc_weight=recognizer.settings.ctc_weight,
-        length_bonus=recognizer.settings.length_bonus,
-    )
-    return [candidates[0] for candidates in found]
-
-
-def _make_fusion(recognizer: Recognizer) -> "WordFusion | None":
-    from audioroto.search.fusion import WordFusion
-
-    settings, words = recognizer.settings, recognizer.words
-    return WordFusion(words, settings.lm_weight, settings.word_bonus) if words else None
-
-
-def _need_decoder(recognizer: Recognizer) -> "Decoder":
-    decoder = recognizer.engine.decoder
-    if decoder is None:
-        raise UserError(
-            "the model has no attention decoder, as no exported one has; search with ctc_greedy or ctc_beam, "
-            "or train with decoder.num_blocks above 0"
-        )
-    return decoder
-
-
-# The way in for every search: a batch to the best hypothesis of each utterance. Those in torch are imported inside.
-MODES: dict[str, Callable[[Recognizer, "Encoding"], list[Hypothesis]]] = {
-    "ctc_greedy": _ctc_greedy,
-    "ctc_beam": _ctc_beam,
-    "attention": _attention,
-    "joint": _joint,
-    "rescoring": _rescoring,
-}
-MODES_WITH_LM = tuple(mode for mode in MODES if mode != "ctc_greedy")
-MODES_WITH_DECODER = ("attention", "joint", "rescoring")
-
-
-def find_mode(name: str) -> Callable[[Recognizer, "Encoding"], list[Hypothesis]]:
-    """The search of that name. Raises UserError that lists the names."""
-    if name not in MODES:
-        raise UserError(f"there is no mode '{name}'; the modes are {', '.join(MODES)}")
-    return MODES[name]
-
-
 def load_model(
-    path: str | Path,
+    path: str | Path = DEFAULT_MODEL,
     device: str = "auto",
     search: Search | None = None,
     lm: str | os.PathLike[str] | None = None,
@@ -279,14 +187,26 @@ def load_model(
 ) -> Recognizer:
     """The recognizer in a model file, or in what was exported from it; `lm` is an ARPA file (not for ctc_greedy).
 
-    A file that ends in .onnx runs by onnxruntime, without torch, any other by torch; `engine` may insist on one of
+    The name of a model that comes with the package does as well as a path, and brings its settings and its n-gram with
+    it where `search` and `lm` are not given; the n-gram only if the search asks one, and flashlight-text is there. A
+    file that ends in .onnx runs by onnxruntime, without torch, any other by torch; `engine` may insist on one of
     them. It computes with so many `threads`, or as many as it takes by itself. Raises UserError when a file is missing,
     damaged or not what it should be.
     """
     loaded = _load_engine(path, device, engine, threads)
-    search = search or Search()
+    search = search or load_search(path)
+    lm = lm or _choose_lm(path, search.mode)
     words = WordModel(lm, loaded.tokenizer, search.open_vocabulary) if lm else None
     return Recognizer(loaded, search, words)
+
+
+def _choose_lm(model: str | Path, mode: str) -> Path | None:
+    """The n-gram that comes with a model, where the mode asks one and it can be asked."""
+    lm = find_lm(model) if mode in ("auto", *MODES_WITH_LM) else None
+    if lm and not has_ngrams():
+        logger.info("%s makes fewer word errors with its n-gram: pip install 'audioroto[lm]'", model)
+        return None
+    return lm
 
 
 def _load_engine(path: str | Path, device: str, engine: EngineName, threads: int | None) -> Any:

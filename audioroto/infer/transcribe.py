@@ -12,6 +12,7 @@ from audioroto.errors import AudioError
 from audioroto.infer.inputs import AudioInput, estimate_seconds
 from audioroto.infer.recognizer import Audio, Recognizer, load_model
 from audioroto.infer.transcript import Transcript
+from audioroto.model.pretrained import DEFAULT_MODEL
 
 Hear = Callable[[str | BinaryIO], Transcript]  # a file's path, or an open file, to what it says
 
@@ -19,7 +20,7 @@ Hear = Callable[[str | BinaryIO], Transcript]  # a file's path, or an open file,
 def transcribe(
     audio: Audio,
     *,
-    model: str | Path | Recognizer,
+    model: str | Path | Recognizer = DEFAULT_MODEL,
     rate: int | None = None,
 ) -> Transcript:
     """The text of one recording; see `Recognizer.transcribe`. For many, load the model once with `load_model`."""

@@ -14,8 +14,9 @@ from audioroto.config import Search
 from audioroto.corpus.datadir import Utterance, read_datadir
 from audioroto.errors import UserError
 from audioroto.files import write_text
+from audioroto.infer.modes import MODES_WITH_LM, find_mode
 from audioroto.infer.recognize import iter_waveforms
-from audioroto.infer.recognizer import MODES_WITH_LM, Recognizer, find_mode
+from audioroto.infer.recognizer import Recognizer
 from audioroto.score.confidence import grade_words
 from audioroto.score.error_rate import ErrorRate, align_texts
 from audioroto.search.hypothesis import Hypothesis
@@ -83,7 +84,7 @@ def tune_search(
     drawn = [
         {name: round(float(generator.uniform(*RANGES[name])), 2) for name in names} for _ in range(num_trials // 2)
     ]
-    own = recognizer.settings.model_copy(update={beam: WEIGHING_BEAM_SIZES[beam]})
+    own = recognizer.settings.model_copy(update={"mode": mode, beam: WEIGHING_BEAM_SIZES[beam]})
     starts = [own, *(own.model_copy(update=weights) for weights in drawn)]
     best = min(map(bench.try_settings, starts), key=_count_errors)
     steps = {name: FIRST_STEPS[name] for name in names}
@@ -159,8 +160,10 @@ class _Bench:
         return grade_words(alignments, ([word.confidence for word in said] for said in words)).auc
 
     def _search(self, settings: Search) -> list[Hypothesis]:
-        recognizer = Recognizer(self.recognizer.engine, settings, self.recognizer.words)
-        return [hypothesis for encoding in self.encodings for hypothesis in self.mode(recognizer, encoding)]
+        words, decoder = self.recognizer.words, self.recognizer.engine.decoder
+        return [
+            hypothesis for encoding in self.encodings for hypothesis in self.mode(encoding, settings, words, decoder)
+        ]
 
     def _decode(self, hypothesis: Hypothesis) -> str:
         return self.recognizer.tokenizer.decode(hypothesis.tokens)

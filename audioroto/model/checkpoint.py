@@ -20,6 +20,7 @@ from audioroto.config import Config, parse_config
 from audioroto.errors import UserError
 from audioroto.files import atomic_path
 from audioroto.model.asr import AsrModel, build_model
+from audioroto.model.pretrained import find_model
 from audioroto.model.tensor_file import DamagedFileError, read_tensors, write_tensors
 from audioroto.text.tokenizer import Tokenizer
 
@@ -71,8 +72,7 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a model file. Raises UserError naming the file when it is missing, damaged or not a model of ours."""
-    if not Path(path).is_file():
-        raise UserError(f"model {path} does not exist; train one, or give --model the path of a .safetensors file")
+    path = find_model(path)
     try:
         metadata, weights = read_tensors(path, hash_required=False)  # the first model files had none
     except DamagedFileError as error:

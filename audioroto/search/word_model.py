@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from audioroto.errors import UserError
@@ -44,6 +45,7 @@ class WordModel:
     """
 
     def __init__(self, path: str | os.PathLike[str], tokenizer: Tokenizer, open_vocabulary: bool = False) -> None:
+        self.path = path
         vocabulary = read_vocabulary(path)
         self.name = os.path.basename(path)
         self._pieces = tokenizer.pieces
@@ -106,6 +108,14 @@ class WordModel:
     def _score(self, ngram: Any, word: int) -> tuple[Any, float]:
         after, log10_probability = self._ngrams.score(ngram, word)
         return after, log10_probability * math.log(10)
+
+
+def has_ngrams() -> bool:
+    """Whether flashlight-text is installed, without which there is no asking an n-gram."""
+    try:
+        return find_spec("flashlight.lib.text") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _load_ngrams(path: str | os.PathLike[str], words: list[str]) -> Any:

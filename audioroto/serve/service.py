@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import BinaryIO, Literal
 
-from audioroto.infer.recognizer import Recognizer, find_mode
+from audioroto.infer.modes import find_mode
+from audioroto.infer.recognizer import Recognizer
 from audioroto.infer.writers import iter_sentence_case
 from audioroto.serve.batcher import Batcher
 from audioroto.serve.job import Job, Spell
@@ -24,13 +25,14 @@ class Service:
         recognizer: Recognizer,
         name: str,
         *,
-        mode: str = "ctc_greedy",
+        mode: str | None = None,
         case: Literal["model", "sentence"] = "sentence",
         token: str | None = None,
         limits: Limits | None = None,
         batch_seconds: float = 60.0,
         batch_wait_seconds: float = 0.02,
     ) -> None:
+        mode = mode or recognizer.mode
         find_mode(mode)
         self.recognizer = recognizer
         self.name = name

@@ -1,8 +1,10 @@
 """The words that a search may say, spelled in the model's units: a tree of pieces made from an n-gram's vocabulary."""
 
+import gc
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from audioroto.errors import UserError
@@ -11,7 +13,7 @@ from audioroto.text.sentences import open_text
 from audioroto.text.tokenizer import UNKNOWN_ID, Tokenizer
 
 
-@dataclass(eq=False)
+@dataclass(slots=True, eq=False)
 class LexiconNode:
     """A beginning of words: what may follow, the word that ends here if one does, and the best of all that begin so.
 
@@ -29,16 +31,11 @@ def make_lexicon(log_probabilities: Mapping[str, float], tokenizer: Tokenizer) -
     Words with a character that the tokenizer does not know are left out. Raises UserError when no word is left.
     """
     root = LexiconNode()
-    for word, log_probability in log_probabilities.items():
-        tokens = tokenizer.encode(word)
-        if UNKNOWN_ID in tokens:
-            continue
-        node = root
-        node.log_probability = max(node.log_probability, log_probability)
-        for token in tokens:
-            node = node.children.setdefault(token, LexiconNode())
-            node.log_probability = max(node.log_probability, log_probability)
-        node.word = word
+    spellings = tokenizer.encode_all(list(log_probabilities))
+    with _without_garbage_collection():
+        for (word, log_probability), tokens in zip(log_probabilities.items(), spellings, strict=True):
+            if UNKNOWN_ID not in tokens:
+                _add_word(root, word, tokens, log_probability)
     if not root.children:
         raise UserError(
             "the model can spell no word of the language model; make it with the normaliser that the model was trained "
@@ -75,3 +72,27 @@ def read_vocabulary(path: str | os.PathLike[str]) -> dict[str, float]:
     raise UserError(
         f"{os.fspath(path)} is not a whole ARPA file: its unigrams do not end. Make it with 'audioroto lm'."
     )
+
+
+def _add_word(root: LexiconNode, word: str, tokens: Sequence[int], log_probability: float) -> None:
+    node = root
+    node.log_probability = max(node.log_probability, log_probability)
+    for token in tokens:
+        child = node.children.get(token)
+        if child is None:
+            child = node.children[token] = LexiconNode()
+        node = child
+        node.log_probability = max(node.log_probability, log_probability)
+    node.word = word
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Keeps Python from searching a growing tree for garbage again and again: four fifths of the time it takes."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

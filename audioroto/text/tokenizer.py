@@ -65,6 +65,10 @@ class Tokenizer:
         """Token ids of a normalised text; a character that training never saw is <unk>. Adds neither start nor end."""
         return self._processor.EncodeAsIds(text)
 
+    def encode_all(self, texts: list[str]) -> list[list[int]]:
+        """Token ids of each of these texts, as `encode` gives them, faster."""
+        return self._processor.EncodeAsIds(texts, num_threads=1)
+
     def decode(self, tokens: Iterable[int]) -> str:
         """The text of token ids, without <blank>, <unk> and <eos>, words separated by single spaces.
 

@@ -8,6 +8,7 @@ from audioroto.config import Config
 from audioroto.errors import UserError
 from audioroto.files import sha256_of
 from audioroto.model.checkpoint import Checkpoint, load_checkpoint
+from audioroto.model.pretrained import find_model
 from audioroto.text.tokenizer import Tokenizer
 
 _ARCHITECTURE = {"features", "encoder", "decoder"}  # sections of the configuration
@@ -52,7 +53,7 @@ class Origin:
 
 def load_origin(path: str | Path) -> Origin:
     """Read a model file to begin from. Raises UserError as `load_checkpoint` does."""
-    path = Path(path)
+    path = find_model(path)
     checkpoint = load_checkpoint(path)
     link = {"model": path.name, "sha256": sha256_of(path), "step": checkpoint.step}
     return Origin(path, checkpoint, [*checkpoint.notes.get("init_from", []), link])

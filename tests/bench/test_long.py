@@ -27,7 +27,7 @@ def test_files_without_audio_make_nothing_long(tmp_path):
 def test_a_long_recording_says_what_its_parts_say(trained, tone_corpus, tmp_path, capsys):
     files = sorted(tone_corpus.rglob("*.wav"))[:3]
     recognizer = load_model(trained / "model.safetensors")
-    run = bench_long(recognizer, files, 100 / 3600, "ctc_greedy", tmp_path)
+    run = bench_long(recognizer, files, 100 / 3600, tmp_path)
     assert run.num_words > 20
     places = [moment.audio_seconds for moment in run.moments]
     assert places == sorted(places)

@@ -21,7 +21,7 @@ PARROT = Candidate("parrot", partial(System, str, 8000, 123))  # another process
 def test_a_model_and_a_peer_are_measured_on_the_same_recordings(trained, tone_corpus, tmp_path, capsys):
     model = trained / "model.safetensors"
     candidates = [
-        *make_candidates(model, [], mode="ctc_greedy", lm=None, search=Search(), device="cpu"),
+        *make_candidates(model, [], lm=None, search=Search(), device="cpu"),
         PARROT,
     ]
     own, parrot = bench_transcribe(candidates, read_recordings([], [tone_corpus / "valid"]), tmp_path, "librispeech-v1")
@@ -80,14 +80,12 @@ def test_the_row_has_the_leaderboards_columns():
 
 
 def test_peers_that_are_not_there_are_refused(tmp_path, monkeypatch):
-    given = {"mode": "ctc_greedy", "lm": None, "search": Search(), "device": "cpu"}
+    given = {"lm": None, "search": Search(), "device": "cpu"}
     with pytest.raises(UserError, match="the peers are pocketsphinx"):
         make_candidates(tmp_path, ["kaldi"], **given)
     monkeypatch.setitem(sys.modules, "pocketsphinx", None)
     with pytest.raises(UserError, match=r"pip install pocketsphinx==5\.1\.1"):
         make_candidates(tmp_path, ["pocketsphinx"], **given)
-    with pytest.raises(UserError, match="no mode"):
-        make_candidates(tmp_path, [], **{**given, "mode": "nonsense"})
 
 
 def test_pocketsphinx_hears_16_bits(tmp_path, monkeypatch):
@@ -116,7 +114,7 @@ def test_pocketsphinx_hears_16_bits(tmp_path, monkeypatch):
 
 
 def test_own_models_say_what_the_recognizer_says(trained, tone_corpus):
-    system = load_own(trained / "model.safetensors", "cpu", "ctc_beam", None, Search())
+    system = load_own(trained / "model.safetensors", "cpu", None, Search(mode="ctc_beam"))
     utterance = read_datadir(tone_corpus / "valid")[0]
     samples, _ = soundfile.read(utterance.path, dtype="float32")
     assert set(system.transcribe(samples).split()) <= {"LOW", "MID", "HIGH"}

@@ -24,7 +24,7 @@ def files(tone_corpus) -> list[Path]:
         (["x.wav", "--format", ","], "no format ''"),
         (["x.wav", "--format", "txt,json"], "need --out DIR"),
         (["x.wav", "y.wav", "--format", "json"], "need --out DIR"),
-        (["x.wav", "--search", "magic"], "no mode 'magic'"),
+        (["x.wav", "--search", "magic"], "search.mode: Input should be 'auto', 'ctc_greedy'"),
         (["*.nothing"], "matches no file"),
     ],
 )

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 import audioroto
 from audioroto.errors import UserError
-from audioroto.infer.recognizer import MODES, Recognizer
+from audioroto.infer.modes import MODES
+from audioroto.infer.recognizer import Recognizer
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +56,7 @@ def test_at_most_the_labels_that_the_frames_allow(recognizer):
     for mode in MODES:
         for waveform in make_waveforms():
             encoding = recognizer.engine.encode([waveform])
-            (hypothesis,) = MODES[mode](recognizer, encoding)
+            (hypothesis,) = MODES[mode](encoding, recognizer.settings, None, recognizer.engine.decoder)
             assert len(hypothesis.tokens) <= int(encoding.lengths)
 
 

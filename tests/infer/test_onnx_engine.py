@@ -10,8 +10,8 @@ import audioroto
 from audioroto.corpus.datadir import read_datadir, read_table
 from audioroto.errors import UserError
 from audioroto.infer.align import align_text
+from audioroto.infer.modes import MODES_WITH_DECODER
 from audioroto.infer.recognize import recognize_datadir
-from audioroto.infer.recognizer import MODES_WITH_DECODER
 
 WITHOUT_TORCH = """
 import sys

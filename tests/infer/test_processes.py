@@ -65,7 +65,7 @@ def test_two_processes_transcribe_what_one_does(trained, tone_corpus, tmp_path):
     inputs = find_audio([tmp_path / "in"])
     model = trained / "model.safetensors"
     recognizer = load_model(model, device="cpu")
-    about = describe_origin(recognizer, model, None, ["ctc_greedy"])
+    about = describe_origin(recognizer, model, ["ctc_greedy"])
     run = transcribe_to_folder(
         recognizer.transcribe, inputs, OutputFolder(tmp_path / "one", ["txt", "json"], "model", about)
     )

@@ -16,7 +16,9 @@ def test_the_chosen_settings_are_the_best_of_those_tried(trained, tone_corpus, t
     poor = Search(lm_weight=3.0, word_bonus=-9.0)
     recognizer = load_model(trained / "model.safetensors", search=poor, lm=tmp_path / "lm.arpa")
     tuning = tune_search(recognizer, tone_corpus / "valid", num_trials=20, real_time_factor=10.0)
-    assert tuning.trials[0].settings == poor.model_copy(update={"beam_size": WEIGHING_BEAM_SIZES["beam_size"]})
+    assert tuning.trials[0].settings == poor.model_copy(
+        update={"mode": "ctc_beam", "beam_size": WEIGHING_BEAM_SIZES["beam_size"]}
+    )
     assert len(tuning.trials) <= 20 + len(BEAM_SIZES["beam_size"])
     assert (
         tuning.best.words.errors == min(trial.words.errors for trial in tuning.trials) < tuning.trials[0].words.errors

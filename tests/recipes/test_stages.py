@@ -68,6 +68,8 @@ def test_a_model_to_begin_from_brings_its_tokenizer(checkout):
     assert re.search(r" --init-from \S*weights/first.safetensors ", train)
     assert "tokenizer.model" not in printed
     assert "audioroto tokenizer" not in printed
+    named = checkout.run_mini("--dry-run", "--init-from", "english-small").stdout
+    assert " --init-from english-small " in named, "the name of a model that comes with audioroto is no path"
 
 
 def test_each_mode_is_scored_and_all_are_recognized_at_once(checkout):
