@@ -42,8 +42,7 @@ logger = logging.getLogger(__name__)
 class Recognizer:
     """A loaded model. `transcribe` takes one recording, `recognize` a batch of waveforms at the model's rate.
 
-    `search` holds the settings of the searches, `words` the n-gram that ctc_beam asks; modes are the names in MODES,
-    `mode` the one that is taken where none is named.
+    `search` holds the settings of the searches, `words` the n-gram that ctc_beam asks; modes are the names in MODES.
     """
 
     def __init__(self, engine: Any, search: Search | None = None, words: WordModel | None = None) -> None:
@@ -107,9 +106,8 @@ class Recognizer:
         """The search where none is named: what the settings say, or the best that this model can do."""
         if self.settings.mode != "auto":
             return self.settings.mode
-        if self.words:
-            return "ctc_beam"
-        return "ctc_greedy" if self.engine.decoder is None else "joint"
+        without_words = "ctc_greedy" if self.engine.decoder is None else "joint"
+        return "ctc_beam" if self.words else without_words
 
     @property
     def modes(self) -> list[str]:
@@ -298,10 +296,10 @@ def load_model(
 def _choose_lm(model: str | Path, mode: str) -> Path | None:
     """The n-gram that comes with a model, where the mode asks one and it can be asked."""
     lm = find_lm(model) if mode in ("auto", *MODES_WITH_LM) else None
-    if lm and not has_ngrams():
-        logger.info("%s makes fewer word errors with its n-gram: pip install 'audioroto[lm]'", model)
-        return None
-    return lm
+    if lm is None or has_ngrams():
+        return lm
+    logger.info("%s makes fewer word errors with its n-gram: pip install 'audioroto[lm]'", model)
+    return None
 
 
 def _load_engine(path: str | Path, device: str, engine: EngineName, threads: int | None) -> Any:
