@@ -79,7 +79,7 @@ def test_tuned_settings_are_what_recognize_reads(trained, tone_corpus, tmp_path)
     facts = json.loads((tmp_path / "ctc_beam" / "recognition.json").read_text())
     assert facts["lm"] == "lm.arpa"
     tuned = tomllib.loads((tmp_path / "search.toml").read_text())["search"]
-    assert tuned == {"mode": "ctc_greedy", **facts["settings"]}
+    assert tuned == {"mode": "ctc_beam", **facts["settings"]}
 
 
 def test_the_verbs_from_data_to_score(trained, tone_corpus, tmp_path):
