@@ -48,7 +48,7 @@ def test_a_model_is_whole_and_small_enough_for_git(name):
     assert f"# {name}\n" in (FOLDER / "README.md").read_text(encoding="utf-8")
     checkpoint = load_checkpoint(name)
     assert checkpoint.build().decoder is not None
-    assert load_search(name).mode == "auto"
+    assert load_search(name).mode == "joint"
 
 
 def test_a_users_settings_win_over_the_models(tmp_path):
