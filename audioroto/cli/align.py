@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from audioroto.cli.options import Device, ModelFile
+from audioroto.model.pretrained import DEFAULT_MODEL
 
 
 def align(
     audio: Annotated[Path, typer.Argument(help="Audio file.", show_default=False)],
     text: Annotated[Path, typer.Argument(help="Text file of what the audio says.", show_default=False)],
-    model: ModelFile,
+    model: ModelFile = DEFAULT_MODEL,
     out: Annotated[
         list[Path] | None,
         typer.Option(help="File to write in the format that its name ends in, as x.srt or x.TextGrid; repeatable."),
@@ -32,6 +33,7 @@ def align(
     from audioroto.infer.origin import describe_file
     from audioroto.infer.recognizer import load_model
     from audioroto.infer.writers import check_format, format_transcript, read_formats
+    from audioroto.model.pretrained import find_model
     from audioroto.text.sentences import open_text
 
     formats = [path.suffix.removeprefix(".").lower() for path in out] if out else read_formats(format)
@@ -41,7 +43,7 @@ def align(
     samples, _ = load_audio(audio, recognizer.sample_rate)
     with open_text(text) as lines:
         transcript = align_text(recognizer, samples, lines.read())
-    about = {"model": describe_file(model), "settings": {"text": text.name}}
+    about = {"model": describe_file(find_model(model)), "settings": {"text": text.name}}
     contents = [format_transcript(transcript, name, name=audio.stem, about=about) for name in formats]
     if not out:
         print("".join(contents), end="")

@@ -65,6 +65,13 @@ def test_speech_to_text_with_nothing_else(clip):
     assert len(heard & {"ONE", "HUNDRED", "FIFTY", "TWO"}) >= 2
 
 
+def test_a_known_text_is_aligned_with_nothing_else(clip, tmp_path):
+    (tmp_path / "text").write_text("one hundred fifty two\n")
+    done = CliRunner().invoke(app, ["align", str(clip), str(tmp_path / "text"), "--format", "json"])
+    assert done.exit_code == 0, done.output
+    assert '"english-small.safetensors"' in done.stdout
+
+
 def test_without_flashlight_the_joint_search_does_without_the_n_gram(clip, monkeypatch, caplog):
     monkeypatch.setattr(recognizer_module, "has_ngrams", lambda: False)
     with caplog.at_level(logging.INFO, "audioroto"):
