@@ -38,7 +38,7 @@ def tune(
         recognizer, data_dir, mode, num_trials=num_trials, max_minutes=max_minutes, real_time_factor=real_time_factor
     )
     weights = [*tuning.weights, tuning.beam]
-    table = Table(*weights, "WER %", "real-time factor of the search")
+    table = Table(*tuning.weights, "beam", "WER %", "real-time factor")
     for trial in tuning.trials:
         table.add_row(
             *(f"{getattr(trial.settings, name):.4g}" for name in weights),
