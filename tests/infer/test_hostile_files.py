@@ -52,7 +52,7 @@ def fake_engine() -> SimpleNamespace:
         blanks = [np.zeros((len(waveform) // 640, tokenizer.vocab_size), np.float32) for waveform in waveforms]
         return SimpleNamespace(log_probs=blanks)
 
-    return SimpleNamespace(encode=encode, tokenizer=tokenizer, config=Config(), frame_seconds=0.04)
+    return SimpleNamespace(encode=encode, tokenizer=tokenizer, config=Config(), frame_seconds=0.04, decoder=None)
 
 
 def make_valid(folder: Path) -> list[Path]:

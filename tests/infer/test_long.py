@@ -37,6 +37,7 @@ class TonesEngine:
         self.tokenizer = SimpleNamespace(
             pieces=["<blank>", "<unk>", "<eos>", *(f"▁{word}" for word in HERTZ)], decode=self._decode
         )
+        self.decoder = None
         self.config = SimpleNamespace(features=SimpleNamespace(sample_rate=RATE))
         self.frame_seconds = HOP / RATE
 
