@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from audioroto.bench.attention import KINDS, AttentionStack, Point, bench_attention, measure_growth, measure_point
+from audioroto.bench.measure import call_in_fresh_process
 from audioroto.config import load_config
 
 
@@ -27,7 +28,9 @@ def test_kinds_differ_in_who_sees_whom(config):
 
 
 def test_a_point_is_measured(config):
-    point = measure_point(config, "hybrid", 20, "cpu", 8 * 2**30)
+    # In a process of its own: the limit on memory is for good, and would meet all tests after this one.
+    point = call_in_fresh_process(measure_point, config, "hybrid", 20, "cpu", 8 * 2**30, limit_seconds=120)
+    assert isinstance(point, Point), point
     assert point.frames == 250
     assert point.seconds > 0
 
