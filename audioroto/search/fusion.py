@@ -1,6 +1,6 @@
 """Shallow fusion: a word n-gram has its say in a beam search over tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from audioroto.search.word_model import WordModel, WordState
 
-NUM_ASKED = 64  # continuations of an utterance, of all its hypotheses together, that the n-gram is asked about
+NUM_ASKED = 64  # continuations of an utterance, of all its hypotheses together, that the n-gram is asked about at once
 WITHIN_A_WORD = -1e6  # added to a hypothesis that would end within a word: the last thing to choose
 
 
@@ -40,26 +40,43 @@ class WordFusion:
     def score(self, fused: Fused, scores: Tensor) -> Tensor:
         """`scores` (B, N, V) of continuations with the n-gram's say; −inf where no word allows one.
 
-        Only the best NUM_ASKED of an utterance are asked about, judged by what the n-gram said of the words before; the
-        rest is ruled out too. Keeps what was found for `extend`.
+        The best NUM_ASKED of an utterance are asked about, judged by what the n-gram said of the words before; where
+        fewer than N of them are allowed, the others in turn until there are N, so that the search never runs dry. What
+        was not asked about is ruled out too. Keeps what was found for `extend`.
         """
-        num_tokens = scores.shape[2]
         so_far = (scores + fused.bonus[..., None].to(scores.device)).flatten(1)  # (B, N · V)
         best, places = so_far.topk(min(NUM_ASKED, so_far.shape[1]))
         bonus = torch.full(so_far.shape, -torch.inf, dtype=torch.float64)
         fused.children = []
-        for row, states in enumerate(fused.states):
-            children: dict[tuple[int, int], WordState] = {}
-            for score, place in zip(best[row].tolist(), places[row].tolist(), strict=True):
-                if score == -torch.inf:
-                    break
-                hypothesis, token = divmod(place, num_tokens)
-                state = self.words.extend(states[hypothesis], token)
-                if state is not None:
-                    children[hypothesis, token] = state
-                    bonus[row, place] = self._weigh(state.log_probability, state)
+        for row in range(len(so_far)):
+            asked = zip(best[row].tolist(), places[row].tolist(), strict=True)
+            children = self._ask(fused.states[row], asked, scores.shape[2])
+            if len(children) < len(fused.states[row]):
+                ranked, order = so_far[row].sort(descending=True, stable=True)
+                rest = zip(ranked.tolist(), order.tolist(), strict=True)
+                children = self._ask(fused.states[row], rest, scores.shape[2], enough=len(fused.states[row]))
+            for (hypothesis, token), state in children.items():
+                bonus[row, hypothesis * scores.shape[2] + token] = self._weigh(state.log_probability, state)
             fused.children.append(children)
         return scores + bonus.view_as(scores).to(scores.device)
+
+    def _ask(
+        self,
+        states: Sequence[WordState],
+        continuations: Iterable[tuple[float, int]],
+        num_tokens: int,
+        enough: int | None = None,
+    ) -> dict[tuple[int, int], WordState]:
+        """Those of the continuations (score, hypothesis · V + token), best first, that words allow, `enough` or all."""
+        children: dict[tuple[int, int], WordState] = {}
+        for score, place in continuations:
+            if score == -torch.inf or len(children) == enough:
+                break
+            hypothesis, token = divmod(place, num_tokens)
+            state = self.words.extend(states[hypothesis], token)
+            if state is not None:
+                children[hypothesis, token] = state
+        return children
 
     def end(self, fused: Fused) -> Tensor:
         """What the n-gram adds (B, N) where hypotheses end; within a word so little that any other end is better."""

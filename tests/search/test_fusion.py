@@ -7,6 +7,7 @@ from torch import Tensor
 
 from audioroto.model.ctc import ctc_loss
 from audioroto.model.decoder import Decoder
+from audioroto.search import fusion as fusion_module
 from audioroto.search.attention_beam import attention_beam
 from audioroto.search.fusion import WordFusion
 from audioroto.search.hypothesis import Hypothesis
@@ -113,3 +114,20 @@ def test_words_help_the_decoder_alone_as_well(arpa):
     assert with_words.tokens == (), "nothing is as probable as saying nothing"
     fusion = WordFusion(WordModel(arpa, TOKENIZER), lm_weight=0.0, word_bonus=9.0)
     assert len(attention_beam(decoder, frames, lengths, beam_size=50, fusion=fusion)[0][0].tokens) >= 5
+
+
+@pytest.mark.parametrize("num_asked", [1, 3])
+def test_the_search_never_runs_dry(arpa, monkeypatch, num_asked):
+    """However few continuations are asked about at first: no utterance is cut short for want of one that is allowed."""
+    monkeypatch.setattr(fusion_module, "NUM_ASKED", num_asked)
+    path = [WORD, *(TOKENIZER.pieces.index("A"), TOKENIZER.pieces.index("A"), WORD), *TOKENIZER.encode("AB")[1:]]
+    log_probs = torch.full((1, 2 * len(path), VOCAB), -12.0)
+    log_probs[0, torch.arange(0, 2 * len(path), 2), path] = 0.0  # "AA AB", and AA is no word
+    log_probs[0, 1::2, 0] = 0.0
+    decoder, frames, lengths, _ = make_inputs([2 * len(path)], 0)
+    fusion = WordFusion(WordModel(arpa, TOKENIZER), lm_weight=0.1, word_bonus=0.0)
+    (found,) = joint_beam(
+        decoder, frames, lengths, log_probs.log_softmax(-1), beam_size=2, ctc_weight=0.9, fusion=fusion
+    )
+    assert TOKENIZER.decode(found[0].tokens).endswith("AB")
+    assert found[0].score > -1000, "it ends within no word"
