@@ -195,14 +195,14 @@ def load_model(
     """
     loaded = _load_engine(path, device, engine, threads)
     search = search or load_search(path)
-    lm = lm or _choose_lm(path, search.mode)
+    lm = lm or _choose_lm(path, search)
     words = WordModel(lm, loaded.tokenizer, search.open_vocabulary) if lm else None
     return Recognizer(loaded, search, words)
 
 
-def _choose_lm(model: str | Path, mode: str) -> Path | None:
-    """The n-gram that comes with a model, where the mode asks one and it can be asked."""
-    lm = find_lm(model) if mode in ("auto", *MODES_WITH_LM) else None
+def _choose_lm(model: str | Path, search: Search) -> Path | None:
+    """The n-gram that comes with a model, where the search asks one and it can be asked."""
+    lm = find_lm(model) if search.lm_weight and search.mode in ("auto", *MODES_WITH_LM) else None
     if lm and not has_ngrams():
         logger.info("%s makes fewer word errors with its n-gram: pip install 'audioroto[lm]'", model)
         return None
