@@ -39,7 +39,7 @@ class Candidate:
 
 def make_candidates(model: Path, peers: list[str], *, lm: Path | None, search: Search, device: str) -> list[Candidate]:
     """The model, first, and the peers. Raises UserError for a peer that is not known or not installed."""
-    name = f"{model.parent.name}/{model.stem} {search.mode}" + (f" with {lm.name}" if lm else "")
+    name = f"{Path(model.parent.name) / model.stem} {search.mode}" + (f" with {lm.name}" if lm else "")
     candidates = [Candidate(name, partial(load_own, model, device, lm, search), device)]
     for peer in dict.fromkeys(peers):
         if peer != "pocketsphinx":
