@@ -51,7 +51,8 @@ class WordFusion:
         for row in range(len(so_far)):
             asked = zip(best[row].tolist(), places[row].tolist(), strict=True)
             children = self._ask(fused.states[row], asked, scores.shape[2])
-            if len(children) < len(fused.states[row]):
+            # Where the last of them is −inf there are no others: an utterance that has ended takes no time.
+            if len(children) < len(fused.states[row]) and best[row, -1] > -torch.inf:
                 ranked, order = so_far[row].sort(descending=True, stable=True)
                 rest = zip(ranked.tolist(), order.tolist(), strict=True)
                 children = self._ask(fused.states[row], rest, scores.shape[2], enough=len(fused.states[row]))
