@@ -4,10 +4,8 @@ import secrets
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import BinaryIO, Literal
 
-from audioroto.infer.modes import find_mode
 from audioroto.infer.recognizer import Recognizer
 from audioroto.infer.writers import iter_sentence_case
 from audioroto.serve.batcher import Batcher
@@ -25,15 +23,12 @@ class Service:
         recognizer: Recognizer,
         name: str,
         *,
-        mode: str | None = None,
         case: Literal["model", "sentence"] = "sentence",
         token: str | None = None,
         limits: Limits | None = None,
         batch_seconds: float = 60.0,
         batch_wait_seconds: float = 0.02,
     ) -> None:
-        mode = mode or recognizer.mode
-        find_mode(mode)
         self.recognizer = recognizer
         self.name = name
         self.limits = limits or Limits()
@@ -42,7 +37,7 @@ class Service:
         self.metrics = Metrics(self.places, recognizer.sample_rate)
         self.pool = ThreadPoolExecutor(self.limits.max_requests, thread_name_prefix="job")
         self.batcher = Batcher(
-            partial(recognizer.recognize, mode=mode),
+            recognizer.recognize,
             batch_samples=batch_seconds * recognizer.sample_rate,
             wait_seconds=batch_wait_seconds,
             observe=self.metrics.count_batch,

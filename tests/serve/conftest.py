@@ -82,10 +82,10 @@ class Gated:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._recognizer, name)
 
-    def recognize(self, waveforms: Any, mode: str) -> Any:
+    def recognize(self, waveforms: Any) -> Any:
         self.batches.append(len(waveforms))
         assert self.gate.wait(20)
-        return self._recognizer.recognize(waveforms, mode)
+        return self._recognizer.recognize(waveforms)
 
 
 @pytest.fixture

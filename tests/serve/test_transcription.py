@@ -272,7 +272,7 @@ def test_pages_of_other_sites_are_refused(server, clips):
 
 
 def test_what_fails_in_the_server_says_so_without_a_traceback(start_server, gated, clips, monkeypatch):
-    monkeypatch.setattr(gated, "recognize", lambda waveforms, mode: 1 / 0)
+    monkeypatch.setattr(gated, "recognize", lambda waveforms: 1 / 0)
     server = start_server(gated)
     answer = send(server, clips[0])
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal_error")
