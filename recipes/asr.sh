@@ -8,12 +8,13 @@ trap 'printf "\nasr.sh: interrupted; the same command goes on from here\n" >&2; 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 stages=(download prepare validate tokenizer lm train average recognize score transcribe)
 switches=(download choose-splits restart dry-run)
-options=("${switches[@]}" stage stop-stage front run notes corpus corpus-dir data-dir train-set valid-set tune-set
-    test-sets modes lm-text lm-order lm-prune lm-normalizer tune-mode config set init-from num-processes exp-dir help)
+options=("${switches[@]}" stage stop-stage front run notes corpus corpus-dir data-dir train-set train-hours valid-set
+    tune-set test-sets modes lm-text lm-order lm-prune lm-normalizer tune-mode config set init-from num-processes exp-dir
+    help)
 
 download=false choose_splits=false restart=false dry_run=false
 stage=download stop_stage=transcribe front="bash recipes/asr.sh" run='' notes='' exp_dir=''
-corpus='' corpus_dir='' data_dir='' train_set=train valid_set=valid tune_set='' test_sets=test
+corpus='' corpus_dir='' data_dir='' train_set=train train_hours='' valid_set=valid tune_set='' test_sets=test
 modes='' lm_text='' lm_order=3 lm_prune="0 1" lm_normalizer='' tune_mode=ctc_beam
 config='' overrides=() init_from='' num_processes=1
 
@@ -32,6 +33,7 @@ Usage: $0 [--name value | --name=value ...]
                        them as one: prepare only these                    (${choose_splits})
   --data-dir DIR       data directories, one for each set                 (${data_dir:-data/prepared/${corpus:-CORPUS}})
   --train-set NAME     set to train on                                    (${train_set})
+  --train-hours H      train on so many hours of it alone                 (${train_hours:-all})
   --valid-set NAME     set to validate on                                 (${valid_set})
   --tune-set NAME      set to weigh the n-gram on                         (${tune_set:-the set to validate on})
   --test-sets "A B"    sets to recognize and score                        (${test_sets})
@@ -158,6 +160,8 @@ for set in "$train_set" "$valid_set" "$tune_set" "${test_sets[@]}"; do
     if [[ " ${sets[*]} " != *" $set "* ]]; then sets+=("$set"); fi
 done
 set_dirs=("${sets[@]/#/$data_dir/}")
+whole_dir=$data_dir/$train_set
+if [[ -n $train_hours ]]; then train_set+=_${train_hours}h; fi
 train_dir=$data_dir/$train_set
 valid_dir=$data_dir/$valid_set
 
@@ -198,6 +202,11 @@ if begin prepare; then
         step prepare audioroto prepare "$corpus" "${splits[@]}" --corpus-dir "$corpus_dir" --out-dir "$data_dir"
     else
         printf '# no --corpus: the data directories in %s are used as they are\n' "$data_dir"
+    fi
+    if [[ -n $train_hours ]]; then
+        mapfile -t inputs < <(tables_of "$whole_dir")
+        outputs=("$train_dir/wav.scp")
+        step "subset-$train_hours" audioroto prepare subset "$whole_dir" --hours "$train_hours" --out "$train_dir"
     fi
 fi
 

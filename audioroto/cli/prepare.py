@@ -1,4 +1,4 @@
-"""audioroto prepare mini | librispeech | an4 | english | table | kaldi"""
+"""audioroto prepare mini | librispeech | an4 | english | table | kaldi | subset"""
 
 from __future__ import annotations
 
@@ -115,6 +115,18 @@ def kaldi(
     from audioroto.corpus.prepare.kaldi import prepare_kaldi
 
     _print_summaries(prepare_kaldi(source_dirs, out_dir))
+
+
+@app.command()
+def subset(
+    source_dir: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="The data directory to take from.")],
+    hours: Annotated[float, typer.Option(help="Hours of audio to take.", min=0.001)],
+    out: Annotated[Path, typer.Option(help="The data directory to write.")],
+) -> None:
+    """Fewer hours of a data directory, spread over its speakers; a smaller subset lies within a larger one."""
+    from audioroto.corpus.prepare.subset import prepare_subset
+
+    _print_summaries({out.name: prepare_subset(source_dir, hours, out)})
 
 
 def _print_summaries(summaries: dict[str, DatadirSummary]) -> None:

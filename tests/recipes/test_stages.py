@@ -172,3 +172,13 @@ def test_the_n_gram_may_be_weighed_on_a_set_of_its_own(checkout):
     assert "audioroto tune --model egs/mini/asr/exp/model.safetensors --data-dir data/prepared/mini/other " in weighed
     assert "validate data/prepared/mini/train data/prepared/mini/valid data/prepared/mini/other " in weighed
     assert "other" not in checkout.run_mini("--dry-run", "--tune-set", "other").stdout, "there is nothing to weigh"
+
+
+def test_fewer_hours_of_the_training_set(checkout):
+    lines = checkout.run_mini("--dry-run", "--train-hours", "2.50").stdout.splitlines()
+    part, train = "data/prepared/mini/train_2.50h", "audioroto train --train-dir data/prepared/mini/train_2.50h "
+    assert f"audioroto prepare subset data/prepared/mini/train --hours 2.50 --out {part}" in lines
+    assert any(line.startswith(train) for line in lines)
+    assert any(line.startswith(f"audioroto tokenizer --text {part} ") for line in lines), (
+        "what is not heard is not read"
+    )
