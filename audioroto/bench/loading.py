@@ -21,7 +21,8 @@ from audioroto.train.optimizer import make_optimizer
 from audioroto.train.selection import preview_training
 from audioroto.train.update import Updater
 
-WARM_UPDATES = 6  # in which worker processes start, and load ahead as much as they may
+PASSED_UPDATES = 200  # loaded and not trained on: in the midst of a run most noises are at hand
+WARM_UPDATES = 6  # in which workers come to load ahead as much as they may
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class LoadingCost:
     ready: list[float]
     loaded: list[float]
     share: float  # median over rounds of loaded over ready
-    loader_milliseconds: float  # processor time of loading and perturbing, for each second of audio
+    loader_milliseconds: float  # processor time of loading and perturbing a second of audio: the least of the rounds
 
 
 def bench_loading(
@@ -43,7 +44,7 @@ def bench_loading(
     num_updates: int,
     num_rounds: int,
 ) -> LoadingCost:
-    """Train on the same `num_updates` updates in turns from memory and through the loader, as the trainer does it.
+    """Train on the same updates in turns from memory and through the loader, as in the midst of a run.
 
     Writes figures.json and prints a table. Raises UserError where nothing is left to train on.
     """
@@ -56,6 +57,7 @@ def bench_loading(
         augment=config.augment,
     )
     settings, target = config.train, choose_device(device)
+    round_updates = WARM_UPDATES + num_updates
     plans = list(
         islice(
             iter_updates(
@@ -65,15 +67,9 @@ def bench_loading(
                 seed=settings.seed,
                 short_first_epochs=0,
             ),
-            WARM_UPDATES + 2 * num_updates,  # as many again at the end keep the workers busy for all that is measured
+            PASSED_UPDATES + (num_rounds + 1) * round_updates,  # one round more keeps the workers busy to the end
         )
     )
-    measured = slice(WARM_UPDATES, WARM_UPDATES + num_updates)
-    started = time.process_time()
-    ready = [[dataset[plan] for plan in update] for update in plans[measured]]
-    loader_seconds = time.process_time() - started
-    audio_seconds = sum(int(batch.waveform_lengths.sum()) for update in ready for batch in update) / dataset.sample_rate
-
     model = build_model(config, max(config.text.vocab_size, *(max(row) + 1 for row in selection.tokens))).to(target)
     optimizer = make_optimizer(model, settings)
     updater = Updater(model, optimizer, config, target, choose_precision(settings.precision, target), ALONE)
@@ -86,24 +82,35 @@ def bench_loading(
         return time.perf_counter() - started
 
     rates: dict[str, list[float]] = {"ready": [], "loaded": []}
-    run(ready[:WARM_UPDATES])
-    for _ in range(num_rounds):
-        rates["ready"].append(audio_seconds / run(ready))
-        loading = load_updates(dataset, [list(update) for update in plans], settings.num_workers)
+    loader_seconds = []
+    loading = load_updates(dataset, [list(update) for update in plans], settings.num_workers)
+    next(islice(loading, PASSED_UPDATES - 1, None))
+    for number in range(num_rounds):
+        begin = PASSED_UPDATES + number * round_updates
+        started = time.process_time()
+        ready = [[dataset[plan] for plan in update] for update in plans[begin : begin + round_updates]]
+        spent = time.process_time() - started
+        loader_seconds.append(spent / _audio_seconds(ready, dataset.sample_rate))
+        audio_seconds = _audio_seconds(ready[WARM_UPDATES:], dataset.sample_rate)
+        run(ready[:WARM_UPDATES])
+        rates["ready"].append(audio_seconds / run(ready[WARM_UPDATES:]))
         run(islice(loading, WARM_UPDATES))
         rates["loaded"].append(audio_seconds / run(islice(loading, num_updates)))
-        del loading  # ends its workers
     cost = LoadingCost(
         **rates,
         share=statistics.median(loaded / ready for ready, loaded in zip(*rates.values(), strict=True)),
-        loader_milliseconds=1000 * loader_seconds / audio_seconds,
+        loader_milliseconds=1000 * min(loader_seconds),
     )
     write_figures(
         out_dir / "figures.json",
-        {**asdict(cost), "device": str(target), "audio_seconds": audio_seconds, "num_workers": settings.num_workers},
+        {**asdict(cost), "device": str(target), "updates": num_updates, "num_workers": settings.num_workers},
     )
     _print_cost(cost, settings.num_workers)
     return cost
+
+
+def _audio_seconds(updates: Iterable[list[Batch]], sample_rate: int) -> float:
+    return sum(int(batch.waveform_lengths.sum()) for update in updates for batch in update) / sample_rate
 
 
 def _print_cost(cost: LoadingCost, num_workers: int) -> None:
