@@ -135,6 +135,7 @@ def draw_ablation(summary: Summary, path: Path) -> None:
             places,
             [100 * measure.wer for measure in arm.measures],
             color="black" if is_baseline else colormaps["tab20"](number % 20),
+            linestyle="--" if number >= 20 else "-",
             linewidth=2.5 if is_baseline else 1.2,
             marker="o",
             label=arm.name,
