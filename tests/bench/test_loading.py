@@ -2,10 +2,12 @@ import json
 
 import pytest
 
+from audioroto.bench import loading
 from audioroto.bench.loading import bench_loading
 
 
-def test_ready_and_loaded_batches_take_turns(tiny_config, tone_corpus, tmp_path, capsys):
+def test_ready_and_loaded_batches_take_turns(tiny_config, tone_corpus, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(loading, "PASSED_UPDATES", 3)
     cost = bench_loading(tiny_config, tone_corpus / "train", None, tmp_path, "cpu", num_updates=2, num_rounds=2)
     assert [len(cost.ready), len(cost.loaded)] == [2, 2]
     assert cost.share > 0

@@ -83,12 +83,14 @@ def test_without_flashlight_the_joint_search_does_without_the_n_gram(clip, monke
     assert "HUNDRED" in recognizer.transcribe(clip).text.split()
 
 
-@pytest.mark.parametrize("setting", ["search.mode=ctc_greedy", "search.lm_weight=0"])
-def test_the_n_gram_is_loaded_only_for_a_search_that_asks_it(monkeypatch, caplog, setting):
+@pytest.mark.parametrize(
+    ("setting", "mode"), [("search.mode=ctc_greedy", "ctc_greedy"), ("search.lm_weight=0", "joint")]
+)
+def test_the_n_gram_is_loaded_only_for_a_search_that_asks_it(monkeypatch, caplog, setting, mode):
     monkeypatch.setattr(recognizer_module, "WordModel", lambda *_: pytest.fail("it was loaded"))
     monkeypatch.setattr(recognizer_module, "has_ngrams", lambda: True)
     recognizer = load_model(search=load_search("english-small", overrides=[setting]))
-    assert (recognizer.words, caplog.records) == (None, [])
+    assert (recognizer.mode, recognizer.words, caplog.records) == (mode, None, [])
 
 
 @pytest.mark.parametrize("decoder", [None, "decoder"])
