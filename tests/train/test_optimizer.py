@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from audioroto.config import Train
-from audioroto.train.optimizer import learning_rate, make_optimizer
+from audioroto.train.optimizer import Muon, learning_rate, make_optimizer, orthogonalize
 from audioroto.train.state import MOMENTS
 
 
@@ -40,3 +40,30 @@ def test_muon_takes_the_matrices_of_the_blocks_alone():
     for step in steps.values():
         torch.testing.assert_close(step.abs(), torch.full_like(step, 0.1), rtol=0.01, atol=0.0)  # AdamW's first step
     assert {key for parameter in model.parameters() for key in optimizer.state[parameter]} == set(MOMENTS)
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (8, 5), (6, 6)])
+def test_orthogonalized_keeps_the_singular_vectors(shape):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    values = left.mT @ orthogonalize(matrix) @ right.mT
+    within = values.diagonal()
+    assert ((within > 0.6) & (within < 1.3)).all()
+    assert (values - within.diag()).abs().max() < 0.02  # of bfloat16, where it is fast
+    assert torch.equal(orthogonalize(torch.zeros(shape)), torch.zeros(shape))
+
+
+def test_muon_steps_as_that_of_torch():
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = (nn.Parameter(torch.ones(4, 6)) for _ in range(2))
+    optimizers = (
+        Muon([ours], weight_decay=0.1),
+        torch.optim.Muon([theirs], lr=0.0, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+    )
+    for _ in range(5):
+        gradient = torch.randn(4, 6, generator=generator)
+        for optimizer, parameter in zip(optimizers, (ours, theirs), strict=True):
+            optimizer.param_groups[0]["lr"] = 0.1
+            parameter.grad = gradient.clone()
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs, rtol=0.02, atol=0.01)  # torch's is in bfloat16
