@@ -15,7 +15,10 @@ LOWEST_DECIBELS = -200.0  # level of digital silence; as a gate, one that is alw
 MAX_SECONDS = 36.0  # of a segment; a recording no longer than this is one
 
 _GOOD_SECONDS = (8.0, 20.0)  # where a segment is cut if there is any pause: models are trained on such lengths
-_OVERLAP_SECONDS = 4.0  # of segments that are cut inside speech
+OVERLAP_SECONDS = 8.0  # of segments that are cut inside speech: what an encoder with local heads needs around a frame
+# Such segments begin so many times this apart, whole encoder frames of 40 or 80 ms: a model that hears the same speech
+# in both sees it divided into the same frames, or it would say other words of it.
+STEP_SECONDS = 0.4
 _HANGOVER_SECONDS = 0.3  # of quiet that speech goes on through; a pause is longer
 _PAD_SECONDS = 0.3  # of a pause that is kept at each side of it
 _LONG_PAUSE_SECONDS = 2.0  # longer pauses are left out, however early they come
@@ -43,7 +46,7 @@ def iter_segments(
 
     A recording of up to `max_seconds` is one segment, whole, if there is any speech in it. A longer one is cut in
     pauses, after 8 to 20 s where it has any there. Speech without a pause for `max_seconds` is cut where it is
-    quietest, and the pieces overlap by 4 s. With `gate_decibels` at −200 what has no speech in it counts as speech.
+    quietest, and the pieces overlap by 8 s. With `gate_decibels` at −200 what has no speech in it counts as speech.
     No more than `max_seconds` and a block are held at a time, and how the audio is divided into blocks changes nothing.
     """
     frame_samples = round(FRAME_SECONDS * rate)
@@ -116,10 +119,10 @@ def _cut(speech: list[tuple[int, int]], levels: np.ndarray) -> _Cut:
     if num_frames - speech[-1][1] > hangover:
         pauses.append((speech[-1][1], num_frames))
     if not pauses:
-        half = round(_OVERLAP_SECONDS / 2 / FRAME_SECONDS)
+        half, step = round(OVERLAP_SECONDS / 2 / FRAME_SECONDS), round(STEP_SECONDS / FRAME_SECONDS)
         half = min(half, num_frames // 8)
         place = _find_quietest(levels, num_frames // 2, num_frames - half)
-        return _Cut(place + half, place - half)
+        return _Cut(place + half, (place - half) // step * step)
     shortest, longest = (seconds / FRAME_SECONDS for seconds in _GOOD_SECONDS)
     good = [pause for pause in pauses if pause[0] <= longest and (pause[0] >= shortest or pause[1] - pause[0] >= long)]
     late = [pause for pause in pauses if pause[0] > longest]

@@ -19,7 +19,7 @@ from audioroto.model.ctc import CtcHead, ctc_loss
 from audioroto.nn.masks import valid_frames
 from audioroto.nn.subsampling import subsampled_lengths
 
-PEERS = {"torchaudio": "torchaudio==2.11.*", "speechbrain": "speechbrain==1.1.2", "espnet": "espnet==202511"}
+PEERS = {"torchaudio": "torchaudio==2.11.0", "speechbrain": "speechbrain==1.1.2", "espnet": "espnet==202511"}
 
 WIDTH, NUM_LAYERS, NUM_HEADS, FEEDFORWARD_WIDTH, KERNEL_SIZE, DROPOUT = 176, 10, 4, 704, 15, 0.1
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import typer
 
 PACKAGES = ("jiwer", "librosa", "matplotlib", "numpy", "pydantic", "safetensors", "sentencepiece", "soundfile", "soxr")
-TORCH_MEND = 'pip install "torch==2.11.*" "torchaudio==2.11.*"'
+TORCH_MEND = 'pip install "torch==2.11.0" "torchaudio==2.11.0"'
 # What libsndfile must read, as (name, format, subtype), and whether the recipes stand on it.
 FORMATS = (("flac", "FLAC", "PCM_16", True), ("opus", "OGG", "OPUS", True), ("mp3", "MP3", "MPEG_LAYER_III", False))
 

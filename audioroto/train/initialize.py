@@ -11,8 +11,11 @@ from audioroto.model.checkpoint import Checkpoint, load_checkpoint
 from audioroto.model.pretrained import find_model
 from audioroto.text.tokenizer import Tokenizer
 
-_ARCHITECTURE = {"features", "encoder", "decoder"}  # sections of the configuration
-_ONLY_IN_TRAINING = {"dropout", "layer_drop"}  # their settings that are free
+_ARCHITECTURE = {"features", "encoder", "position", "rotation", "decoder"}  # sections of the configuration
+_WITHOUT_WEIGHTS = {  # their settings that are free: only training hears of them, or who attends to whom
+    *("dropout", "layer_drop", "checkpoint_blocks", "local_heads", "window_frames", "global_keys", "pooled_share"),
+    *("probe_every_updates", "probe_factor", "probe_threshold", "min_base", "max_base"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Origin:
             (f"{section}.{key}", saved, ours[section][key])
             for section in _ARCHITECTURE & theirs.keys()
             for key, saved in theirs[section].items()
-            if key not in _ONLY_IN_TRAINING and saved != ours[section][key]
+            if key not in _WITHOUT_WEIGHTS and saved != ours[section][key]
         ]
         if changed:
             differences = "; ".join(f"{key} was {saved!r}, is {value!r}" for key, saved, value in changed)

@@ -61,7 +61,9 @@ def test_all_speech_is_in_segments_and_they_are_cut_in_pauses(recording, block_s
         assert left.is_cut == (right.start_seconds < end - 1e-6)
         assert left.is_cut or not in_speech
         if left.is_cut:
-            assert end - right.start_seconds == pytest.approx(4.0)
+            assert 8.0 <= round(end - right.start_seconds, 6) < 8.4
+            steps = (right.start_seconds - left.start_seconds) / 0.08
+            assert steps == pytest.approx(round(steps))  # whole frames of any encoder
             assert not any(
                 left.start_seconds + 0.5 < pause < left.start_seconds + MAX_SECONDS for pause in pauses_of(spans)
             )

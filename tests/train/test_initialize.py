@@ -24,7 +24,7 @@ def test_a_model_begins_its_own_chain(origin):
 
 def test_another_architecture_is_refused_with_the_settings_to_give(origin, tiny_config):
     tokenizer = origin.checkpoint.tokenizer
-    origin.refuse_unless_fit(change(tiny_config, dropout=0.3), tokenizer)
+    origin.refuse_unless_fit(change(tiny_config, dropout=0.3, local_heads=1, window_frames=9), tokenizer)
     with pytest.raises(
         UserError, match=r"encoder\.width was 32, is 64; .*--set encoder\.width=32 --set encoder\.kernel_size=5"
     ):
