@@ -26,6 +26,11 @@ class Memory:
     keys_values: tuple[KeysAndValues, ...]  # each (B, H, T, K)
     allowed: Tensor  # (B, 1, 1, T)
 
+    def select(self, utterances: Tensor) -> "Memory":
+        """What is heard of `utterances` (B',)."""
+        kept = tuple((keys[utterances], values[utterances]) for keys, values in self.keys_values)
+        return Memory(kept, self.allowed[utterances])
+
 
 class DecoderBlock(nn.Module):
     """Attention to the tokens so far, attention to the frames, feed-forward: residual branches, normalised first."""
@@ -121,8 +126,12 @@ class Decoder(nn.Module):
         return -self.score(frames, lengths, tokens[:, None], token_lengths[:, None], label_smoothing).sum()
 
 
-def choose_hypotheses(past: Past, parents: Tensor) -> Past:
-    """The past of hypotheses `parents` (B, N), which may repeat; a beam goes on from these."""
-    first = torch.arange(len(parents), device=parents.device)[:, None] * parents.shape[1]
-    rows = (first + parents).flatten()  # (B·N,)
+def choose_hypotheses(past: Past, parents: Tensor, utterances: Tensor | None = None) -> Past:
+    """The past of hypotheses `parents` (B, N), which may repeat; a beam goes on from these.
+
+    With `utterances` (B,), which may be fewer than those of `past`, a row of `parents` belongs to each of them.
+    """
+    if utterances is None:
+        utterances = torch.arange(len(parents), device=parents.device)
+    rows = (utterances[:, None] * parents.shape[1] + parents).flatten()  # (B·N,)
     return tuple((keys[rows], values[rows]) for keys, values in past)

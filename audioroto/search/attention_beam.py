@@ -1,6 +1,7 @@
 """Beam search with the attention decoder, over all utterances of a batch at once."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from audioroto.model.ctc import BLANK
 from audioroto.model.decoder import Decoder, choose_hypotheses
 from audioroto.search.fusion import WordFusion
 from audioroto.search.hypothesis import Hypothesis
-from audioroto.search.prefix_score import PrefixScorer
+from audioroto.search.prefix_score import Prefixes, PrefixScorer
 from audioroto.text.tokenizer import END_ID
 
 LONGEST_PATTERN = 16  # tokens of the longest pattern whose repetition is noticed
@@ -50,9 +51,12 @@ def run_beam(
     """The loop of both beams: (1 − ctc_weight) · decoder + ctc_weight · CTC + length bonus + the words of `fusion`.
 
     A hypothesis ends when its end is among the `beam_size` best continuations of its utterance (so that a beam of 1 is
-    greedy search); it has to end when it has as many tokens as frames, or only repeats itself. The search stops when
-    nothing that goes on can win: log-probabilities only fall; what tokens that may still come can bring is counted.
+    greedy search); it has to end when it has as many tokens as frames, or only repeats itself. The search of an
+    utterance stops when nothing that goes on can win, and from then on nothing is computed for it: log-probabilities
+    only fall; what tokens that may still come can bring is counted.
     """
+    found: list[list[Hypothesis]] = [[] for _ in lengths]
+    searched = list(range(len(lengths)))  # the utterances whose search goes on
     memory, past = decoder.listen(frames, lengths), None
     prefixes = scorer.start(beam_size) if scorer else None
     fused = fusion.start(len(lengths), beam_size) if fusion else None
@@ -77,17 +81,38 @@ def run_beam(
         to_gain = max(0.0, length_bonus) * (lengths - num_tokens - 1)[:, None] + (MOST_GAINED if fusion else 0.0)
         can_win = (best + to_gain > ended.scores[:, :1]).any(dim=1, keepdim=True)
         alive = can_win & best.isfinite()
-        if not alive.any():
-            break
+        decoded = decoded.flatten(1).gather(1, choices)  # (B, N)
         parents, tokens = choices // scores.shape[2], choices % scores.shape[2]
-        beam = beam.extend(parents, tokens, decoded.flatten(1).gather(1, choices), alive)
-        past = choose_hypotheses(past, parents)
+        unfinished = alive.any(dim=1)  # (B,)
+        kept = None
+        if not unfinished.all():
+            for utterance, hypotheses, more in zip(searched, ended.as_hypotheses(), unfinished.tolist(), strict=True):
+                if not more:
+                    found[utterance] = hypotheses
+            (kept,) = unfinished.nonzero(as_tuple=True)
+            if not len(kept):
+                break
+            searched = [searched[place] for place in kept.tolist()]
+            beam, ended, memory, lengths = _select(beam, kept), _select(ended, kept), memory.select(kept), lengths[kept]
+            alive, decoded, parents, tokens = alive[kept], decoded[kept], parents[kept], tokens[kept]
+            if scorer and prefixes:
+                scorer, prefixes = scorer.select(kept), _select(prefixes, kept)
+            fused = fused.select(kept) if fused else None
+        beam = beam.extend(parents, tokens, decoded, alive)
+        past = choose_hypotheses(past, parents, kept)
         prefixes = scorer.extend(prefixes, parents, tokens) if scorer and prefixes else None
         fused = fusion.extend(fused, parents, tokens) if fusion and fused else None
-    found = ended.as_hypotheses()
     if fusion:
         return [[replace(hypothesis, tokens=fusion.cut(hypothesis.tokens)) for hypothesis in row] for row in found]
     return found
+
+
+_State = TypeVar("_State", "_Beam", "_Ended", Prefixes)
+
+
+def _select(state: _State, utterances: Tensor) -> _State:
+    """What `state`, of tensors (B, …) alone, holds of `utterances` (B',)."""
+    return type(state)(*(getattr(state, field.name)[utterances] for field in fields(state)))
 
 
 @dataclass(frozen=True)

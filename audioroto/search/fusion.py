@@ -20,6 +20,12 @@ class Fused:
     bonus: Tensor  # (B, N) float64
     children: list[dict[tuple[int, int], WordState]] = field(default_factory=list)  # by hypothesis and token
 
+    def select(self, utterances: Tensor) -> "Fused":
+        """Those of `utterances` (B',)."""
+        places = utterances.tolist()
+        bonus = self.bonus[utterances.to(self.bonus.device)]
+        return Fused([self.states[place] for place in places], bonus, [self.children[place] for place in places])
+
 
 class WordFusion:
     """What a word n-gram adds to the scores of hypotheses: lm_weight · log P(words) + word_bonus · number of words.

@@ -35,6 +35,10 @@ class PrefixScorer:
         self.log_probs = log_probs.double().masked_fill(~valid, 0.0).transpose(1, 2).contiguous()  # (B, V, T)
         self.probabilities = self.log_probs.exp().transpose(1, 2) * valid  # (B, T, V)
 
+    def select(self, utterances: Tensor) -> "PrefixScorer":
+        """The scorer of `utterances` (B',) alone."""
+        return PrefixScorer(self.log_probs[utterances].transpose(1, 2), self.lengths[utterances])
+
     def start(self, num_hypotheses: int) -> Prefixes:
         """Empty prefixes, `num_hypotheses` for each utterance."""
         in_blank = functional.pad(self.log_probs[:, BLANK].cumsum(dim=-1), (1, 0))  # (B, T + 1)
