@@ -64,6 +64,18 @@ def test_chosen_hypotheses_go_on_from_their_own_past(decoder):
     assert (last - whole[:, :, 4:]).abs().max() < 1e-5
 
 
+def test_some_utterances_go_on_without_the_others(decoder):
+    frames, lengths, tokens = make_batch(3, 5)
+    memory = decoder.listen(frames, lengths)
+    kept = torch.tensor([0, 2])
+    parents = torch.tensor([[2, 2, 0], [1, 0, 2]])
+    chosen = tokens[kept[:, None], parents]
+    whole, _ = decoder(tokens, memory)
+    _, past = decoder(tokens[..., :4], memory)
+    last, _ = decoder(chosen[..., 4:], memory.select(kept), choose_hypotheses(past, parents, kept))
+    assert (last - whole[kept[:, None], parents][:, :, 4:]).abs().max() < 1e-5
+
+
 def test_hypotheses_and_utterances_do_not_hear_each_other(decoder):
     frames, lengths, tokens = make_batch(3, 4)
     together, _ = decoder(tokens, decoder.listen(frames, lengths))
