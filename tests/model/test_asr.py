@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from audioroto.audio.segment import STEP_SECONDS
 from audioroto.config import Config
 from audioroto.model.asr import build_model, count_parameters
 from audioroto.model.ctc import ctc_loss
@@ -27,6 +28,22 @@ def test_padding_samples_change_nothing(tiny_config):
     alone, alone_lengths = model(waveforms[1:, :5210], lengths[1:])
     assert frame_lengths[1] == alone_lengths[0] == alone.shape[1]
     assert (log_probs[1, : alone.shape[1]] - alone[0]).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("factor", [4, 8])
+def test_local_heads_hear_the_same_wherever_a_recording_is_cut(tiny_config, factor):
+    settings = {"subsampling": factor, "local_heads": 2, "window_frames": 4}
+    config = tiny_config.model_copy(update={"encoder": tiny_config.encoder.model_copy(update=settings)})
+    model = build_model(config, 10).eval()
+    torch.manual_seed(0)
+    waveform = 0.1 * torch.randn(1, round(16000 * (20 * STEP_SECONDS + 1.23)))
+    begin = round(16000 * 7 * STEP_SECONDS)  # where a segment may begin
+    log_probs, _ = model(waveform, torch.tensor([waveform.shape[1]]))
+    rest, _ = model(waveform[:, begin:], torch.tensor([waveform.shape[1] - begin]))
+    whole = log_probs[:, -rest.shape[1] :]
+    reach = 2 * (4 + 2) + 2  # frames: of two blocks with kernels of five, and of the front end
+    assert (rest - whole)[:, :reach].abs().max() > 1e-3
+    assert (rest - whole)[:, reach:].abs().max() < 1e-4
 
 
 def test_a_waveform_shorter_than_a_window_has_no_frames(tiny_config):
