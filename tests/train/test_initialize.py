@@ -1,6 +1,6 @@
 import pytest
 
-from audioroto.config import Config
+from audioroto.config import Config, Rotation
 from audioroto.errors import UserError
 from audioroto.text.tokenizer import train_tokenizer
 from audioroto.train.initialize import choose_tokenizer, load_origin
@@ -29,6 +29,9 @@ def test_another_architecture_is_refused_with_the_settings_to_give(origin, tiny_
         UserError, match=r"encoder\.width was 32, is 64; .*--set encoder\.width=32 --set encoder\.kernel_size=5"
     ):
         origin.refuse_unless_fit(change(tiny_config, width=64, kernel_size=7), tokenizer)
+    turned = tiny_config.model_copy(update={"rotation": Rotation(planes="butterfly")})
+    with pytest.raises(UserError, match=r"--set rotation\.planes=none"):
+        origin.refuse_unless_fit(turned, tokenizer)
 
 
 def test_another_tokenizer_is_refused(origin, tiny_config):
