@@ -113,37 +113,43 @@ def read_summary(summary: Summary) -> list[str]:
 
 
 def draw_ablation(summary: Summary, path: Path) -> None:
-    """Differences to the baseline with their intervals, and error rates against the length of the audio, as one PNG."""
+    """Differences to the baseline at the same seeds, with intervals, and over the length of the audio, as one PNG."""
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 1.5 + 0.45 * max(8, len(summary.arms))), layout="constrained")
     left, right = figure.subplots(1, 2)
-    compared = [(arm.name, each) for arm in summary.arms if (each := arm.measures[0].to_baseline)]
+    compared = [arm for arm in summary.arms if arm.measures[0].to_baseline]
     colours = {"better": "tab:green", "worse": "tab:red", "undecided": "tab:gray"}
-    for row, (_, each) in enumerate(compared):
-        reach = [[100 * (each.value - each.low)], [100 * (each.high - each.value)]]
-        left.errorbar(100 * each.value, row, xerr=reach, fmt="o", color=colours[each.reading], capsize=4)
-    left.axvline(0, color="black", linewidth=0.8)
-    left.set_yticks(range(len(compared)), [name for name, _ in compared])
-    left.invert_yaxis()
-    left.set(title="difference to the baseline, 95 % interval", xlabel="WER, % absolute (negative is better)")
     places = range(len(JOINED_TIMES))
-    for number, arm in enumerate(summary.arms):
-        is_baseline = arm.name == "baseline"
+    for number, arm in enumerate(compared):
+        differences = [measure.to_baseline for measure in arm.measures if measure.to_baseline]
+        each = differences[0]
+        reach = [[100 * (each.value - each.low)], [100 * (each.high - each.value)]]
+        left.errorbar(100 * each.value, number, xerr=reach, fmt="o", color=colours[each.reading], capsize=4)
         right.plot(
             places,
-            [100 * measure.wer for measure in arm.measures],
-            color="black" if is_baseline else colormaps["tab20"](number % 20),
+            [100 * difference.value for difference in differences],
+            color=colormaps["tab20"](number % 20),
             linestyle="--" if number >= 20 else "-",
-            linewidth=2.5 if is_baseline else 1.2,
             marker="o",
             label=arm.name,
         )
+    left.axvline(0, color="black", linewidth=0.8)
+    right.axhline(0, color="black", linewidth=0.8)
+    left.set_yticks(range(len(compared)), [f"{arm.name} ({len(arm.seeds)})" for arm in compared])
+    left.invert_yaxis()
+    left.set(title="difference to the baseline, 95 % interval (seeds)", xlabel="WER, % absolute (negative is better)")
     named = zip(JOINED_TIMES, summary.joined_seconds, strict=True)
     right.set_xticks(places, [f"×{times}\n{seconds:.1f} s" for times, seconds in named])
-    right.set(title="joined utterances, without training again", xlabel="mean length", ylabel="WER, %")
-    figure.legend(loc="outside right center", fontsize=8)
+    right.set_yscale("symlog", linthresh=5)
+    right.set_yticks([-20, -10, -5, -2.5, 0, 2.5, 5, 10, 20, 40], minor=False)
+    right.yaxis.set_major_formatter("{x:+g}")
+    right.set(
+        title="the same on joined utterances, without training again", xlabel="mean length", ylabel="WER, % absolute"
+    )
+    if compared:
+        figure.legend(loc="outside right center", fontsize=8)
     for axes in (left, right):
         axes.grid(alpha=0.3)
     figure.suptitle(f"ablation, {summary.num_runs} of {summary.num_planned} runs")
