@@ -32,11 +32,12 @@ def load_config(paths: Iterable[str | Path] = (), overrides: Iterable[str] = ())
             raise UserError(f"configuration {path} is not valid TOML: {error}") from None
         _refuse_unknown_keys(table, source=str(path))
         _merge(merged, table)
-    for override in overrides:
-        table = _read_override(override)
-        _refuse_unknown_keys(table, source=f"--set {override}")
-        _merge(merged, table)
-    return parse_config(merged, source="configuration")
+    return _override(merged, overrides)
+
+
+def change_config(config: Config, overrides: Iterable[str]) -> Config:
+    """`config` with `section.key=value` overrides. Raises UserError as `load_config` does."""
+    return _override(config.model_dump(mode="json"), overrides)
 
 
 def parse_config(table: dict[str, Any], source: str) -> Config:
@@ -63,6 +64,14 @@ def iter_settings(config: Config) -> Iterator[tuple[str, Any, str]]:
         section = getattr(config, section_name)
         for key, field in type(section).model_fields.items():
             yield f"{section_name}.{key}", getattr(section, key), field.description or ""
+
+
+def _override(table: dict[str, Any], overrides: Iterable[str]) -> Config:
+    for override in overrides:
+        change = _read_override(override)
+        _refuse_unknown_keys(change, source=f"--set {override}")
+        _merge(table, change)
+    return parse_config(table, source="configuration")
 
 
 def _refuse_unknown_keys(table: dict[str, Any], source: str) -> None:

@@ -1,21 +1,35 @@
 """The model that a run hands over: the mean of its best checkpoints."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
+from audioroto.config import change_config
 from audioroto.errors import UserError
 from audioroto.model.checkpoint import Checkpoint, average_weights, load_checkpoint, save_checkpoint
+from audioroto.train.initialize import find_architecture_changes, load_origin
 
 
 def average_checkpoints(
-    exp_dir: str | Path, out: str | Path, num_best: int | None = None, half: bool = False
+    exp_dir: str | Path,
+    out: str | Path,
+    num_best: int | None = None,
+    half: bool = False,
+    *,
+    mix_with: str | Path | None = None,
+    mix_share: float = 0.5,
+    overrides: Sequence[str] = (),
 ) -> Checkpoint:
     """Average the `num_best` checkpoints of EXP_DIR/checkpoints with the lowest validation WER (all by default).
 
     Writes the model file `out` and returns its content. `half` keeps matrices in half precision (float16), at half the
-    size; they are computed with in float32 all the same. Raises UserError when there is no checkpoint.
+    size; they are computed with in float32 all the same. The model file `mix_with`, that training began from, gets a
+    share of `mix_share` in all weights, which brings back what was forgotten (WiSE-FT, arXiv 2109.01903). `overrides`
+    change settings that no weight depends on. Raises UserError when there is no checkpoint, and for another
+    architecture.
     """
     paths = sorted(Path(exp_dir, "checkpoints").glob("update-*.safetensors"))
     if not paths:
@@ -30,12 +44,36 @@ def average_checkpoints(
         "valid_wer": ranked[0].notes["valid_wer"],
         "valid_loss": ranked[0].notes["valid_loss"],
     }
-    weights = average_weights(ranked)
+    config = change_config(last.config, overrides)
+    if changed := find_architecture_changes(last.config, config):
+        raise UserError(
+            f"--set {changed[0][0]}={changed[0][2]}: weights were trained for {changed[0][1]}; leave it out"
+        )
+    averaged = replace(last, weights=average_weights(ranked), config=config, notes=notes)
+    if mix_with is not None:
+        averaged = _mix(averaged, mix_with, mix_share)
     if half:
-        weights = {name: tensor.half() if _is_matrix(tensor) else tensor for name, tensor in weights.items()}
-    averaged = replace(last, weights=weights, notes=notes)
+        halved = {name: tensor.half() if _is_matrix(tensor) else tensor for name, tensor in averaged.weights.items()}
+        averaged = replace(averaged, weights=halved)
     save_checkpoint(out, averaged)
     return averaged
+
+
+def _mix(checkpoint: Checkpoint, path: str | Path, share: float) -> Checkpoint:
+    """The checkpoint with a share of the model file's weights in its own."""
+    origin = load_origin(path)
+    if changed := find_architecture_changes(origin.checkpoint.config, checkpoint.config):
+        differences = "; ".join(f"{name} is {theirs!r}, not {ours!r}" for name, theirs, ours in changed)
+        raise UserError(f"--mix-with {path} has another architecture ({differences}); give the model it began from")
+    if origin.checkpoint.tokenizer.model != checkpoint.tokenizer.model:
+        raise UserError(f"--mix-with {path} has another tokenizer; give the model that training began from")
+    weights = {
+        name: torch.lerp(tensor.float(), origin.checkpoint.weights[name].float(), share)
+        for name, tensor in checkpoint.weights.items()
+    }
+    return replace(
+        checkpoint, weights=weights, notes={**checkpoint.notes, "mixed_with": origin.chain[-1] | {"share": share}}
+    )
 
 
 def _is_matrix(tensor: Tensor) -> bool:

@@ -11,7 +11,7 @@ from audioroto.model.checkpoint import Checkpoint, load_checkpoint
 from audioroto.model.pretrained import find_model
 from audioroto.text.tokenizer import Tokenizer
 
-_ARCHITECTURE = {"features", "encoder", "position", "rotation", "decoder"}  # sections of the configuration
+_ARCHITECTURE = ("features", "encoder", "position", "rotation", "decoder")  # sections of the configuration
 _WITHOUT_WEIGHTS = {  # their settings that are free: only training hears of them, or who attends to whom
     *("dropout", "layer_drop", "checkpoint_blocks", "local_heads", "window_frames", "global_keys", "pooled_share"),
     *("probe_every_updates", "probe_factor", "probe_threshold", "min_base", "max_base"),
@@ -28,14 +28,7 @@ class Origin:
 
     def refuse_unless_fit(self, config: Config, tokenizer: Tokenizer) -> None:
         """Raise UserError, with the settings to give, for another architecture or another tokenizer."""
-        theirs, ours = self.checkpoint.config.model_dump(mode="json"), config.model_dump(mode="json")
-        changed = [
-            (f"{section}.{key}", saved, ours[section][key])
-            for section in _ARCHITECTURE & theirs.keys()
-            for key, saved in theirs[section].items()
-            if key not in _WITHOUT_WEIGHTS and saved != ours[section][key]
-        ]
-        if changed:
+        if changed := find_architecture_changes(self.checkpoint.config, config):
             differences = "; ".join(f"{key} was {saved!r}, is {value!r}" for key, saved, value in changed)
             settings = " ".join(f"--set {key}={saved}" for key, saved, _ in changed)
             raise UserError(f"--init-from {self.path} has another architecture: {differences}. Give {settings}")
@@ -52,6 +45,17 @@ class Origin:
                 f"{state} belongs to a run that began {began}, not from {self.path}; "
                 "give another --exp-dir, or --restart"
             )
+
+
+def find_architecture_changes(earlier: Config, later: Config) -> list[tuple[str, Any, Any]]:
+    """Settings (name, earlier, later) in which two configurations differ, of those that weights depend on."""
+    theirs, ours = earlier.model_dump(mode="json"), later.model_dump(mode="json")
+    return [
+        (f"{section}.{key}", saved, ours[section][key])
+        for section in _ARCHITECTURE
+        for key, saved in theirs[section].items()
+        if key not in _WITHOUT_WEIGHTS and saved != ours[section][key]
+    ]
 
 
 def load_origin(path: str | Path) -> Origin:
