@@ -49,7 +49,7 @@ def test_orthogonalized_keeps_the_singular_vectors(shape):
     values = left.mT @ orthogonalize(matrix) @ right.mT
     within = values.diagonal()
     assert ((within > 0.6) & (within < 1.3)).all()
-    assert (values - within.diag()).abs().max() < 0.04  # of bfloat16, where it is fast
+    assert (values - within.diag()).abs().max() < 0.02  # of bfloat16, where it is fast
     assert torch.equal(orthogonalize(torch.zeros(shape)), torch.zeros(shape))
 
 
