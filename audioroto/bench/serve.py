@@ -23,7 +23,7 @@ from rich.table import Table
 
 from audioroto.bench.clients import Clip, Delays, Load, send_recordings, speak
 from audioroto.bench.measure import describe_bytes, write_figures
-from audioroto.bench.transcribe import load_recording
+from audioroto.bench.turns import load_recording
 from audioroto.corpus.datadir import Utterance
 from audioroto.errors import UserError
 

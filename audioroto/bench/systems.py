@@ -12,6 +12,7 @@ import numpy as np
 
 from audioroto.config import Search
 from audioroto.errors import UserError
+from audioroto.files import sha256_of
 from audioroto.infer.recognizer import load_model
 from audioroto.model.pretrained import find_model
 
@@ -25,6 +26,7 @@ class System:
     transcribe: Callable[[np.ndarray], str]
     rate: int
     model_bytes: int  # of all files it was loaded from
+    fingerprint: str  # of all that its texts depend on
     parameters: int | None = None  # of the network; None where there is none
 
 
@@ -57,6 +59,7 @@ def load_own(model: Path, device: str, lm: Path | None, search: Search) -> Syste
         lambda samples: recognizer.transcribe(samples, recognizer.sample_rate).text,
         recognizer.sample_rate,
         sum(map(os.path.getsize, files)),
+        " ".join([*map(sha256_of, files), device, str(search)]),
         recognizer.engine.num_parameters,
     )
 
@@ -74,7 +77,8 @@ def load_pocketsphinx() -> System:
         return found.hypstr if found else ""
 
     files = Path(pocketsphinx.get_model_path(), "en-us").rglob("*")
-    return System(transcribe, 16000, sum(file.stat().st_size for file in files if file.is_file()))
+    num_bytes = sum(file.stat().st_size for file in files if file.is_file())
+    return System(transcribe, 16000, num_bytes, fingerprint=f"PocketSphinx {POCKETSPHINX}")
 
 
 def _to_16_bits(samples: np.ndarray) -> bytes:

@@ -9,18 +9,16 @@ from string import ascii_uppercase
 import numpy as np
 from rich import box
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from audioroto.audio.load import audio_seconds, load_audio
+from audioroto.audio.load import audio_seconds
 from audioroto.bench.measure import (
     call_in_fresh_process,
-    clock_name,
     describe_bytes,
-    time_once,
     write_figures,
 )
-from audioroto.bench.systems import Candidate
+from audioroto.bench.systems import Candidate, System
+from audioroto.bench.turns import Turn, TurnsLog, load_recording, take_turns
 from audioroto.corpus.datadir import Utterance, make_unique, read_datadir
 from audioroto.errors import UserError
 from audioroto.files import write_text
@@ -44,7 +42,7 @@ class Measured:
     clock: str
     texts: dict[str, str]
     seconds: dict[str, float]
-    memory_bytes: int | None = None  # peak above the process after imports, with the longest recording
+    memory_bytes: int | None  # peak above the process after imports, with the longest recording
 
     def latency(self, share: float) -> float:
         """The seconds that this share of the recordings needs at most."""
@@ -77,14 +75,16 @@ def bench_transcribe(
 ) -> list[Measured]:
     """Let the candidates transcribe every recording in turns; print tables, write all of it to a folder.
 
-    OUT_DIR gets figures.json, leaderboard.md, and a folder of scores and alignments for each candidate.
+    OUT_DIR gets turns.jsonl, from which an interrupted run goes on, figures.json, leaderboard.md, and a folder of
+    scores and alignments for each candidate.
     """
     utterances = [utterance for members in sets.values() for utterance in members]
-    measured = take_turns(candidates, utterances)
+    log = TurnsLog(out_dir / "turns.jsonl")
+    systems = [candidate.load() for candidate in candidates]
+    devices = [choose_device(candidate.device) for candidate in candidates]
+    turns = take_turns(systems, devices, utterances, log)
     longest = max(utterances, key=lambda utterance: utterance.seconds)
-    for place, candidate in enumerate(candidates):
-        memory = call_in_fresh_process(measure_memory, candidate, longest, limit_seconds=MEMORY_LIMIT_SECONDS)
-        measured[place] = replace(measured[place], memory_bytes=memory if isinstance(memory, int) else None)
+    measured = [measure(*each, longest) for each in zip(candidates, systems, turns, strict=True)]
     evaluations: dict[str, dict[str, Evaluation]] = {}
     for number, one in enumerate(measured):
         references = _normalize({u.id: u.text for u in utterances if u.text is not None}, normalizer)
@@ -110,6 +110,7 @@ def bench_transcribe(
     figures = {
         "audio_seconds": round(total_seconds, 3),
         "recordings": {name: len(members) for name, members in sets.items()},
+        "turns_of_earlier_runs": log.num_recalled,
         "systems": [
             {
                 **asdict(one),
@@ -126,6 +127,8 @@ def bench_transcribe(
     write_text(out_dir / "leaderboard.md", board)
     console = Console()
     console.print(f"{len(utterances)} recordings, {total_seconds / 3600:.2f} h; one at a time, from samples to text")
+    if log.num_recalled:
+        console.print(f"{log.num_recalled} turns are of earlier runs: compare times with care, or use another folder")
     for letter, one in zip(ascii_uppercase, measured, strict=False):
         console.print(
             f"{letter}: {one.name}, {one.clock}, model files of {describe_bytes(one.model_bytes)}",
@@ -143,37 +146,18 @@ def bench_transcribe(
     return measured
 
 
-def take_turns(candidates: Sequence[Candidate], utterances: Sequence[Utterance]) -> list[Measured]:
-    """Texts and seconds of every candidate on every recording: they take turns, and another begins each time.
-
-    The first recording is transcribed once before, which does not count. Memory is left to be measured.
-    """
-    systems = [candidate.load() for candidate in candidates]
-    devices = [choose_device(candidate.device) for candidate in candidates]
-    texts: list[dict[str, str]] = [{} for _ in systems]
-    seconds: list[dict[str, float]] = [{} for _ in systems]
-    order = list(range(len(systems)))
-    rounds = [utterances[0], *utterances]
-    for utterance in track(rounds, "transcribe", console=Console(stderr=True)):
-        order.append(order.pop(0))
-        for place in order:
-            samples = load_recording(utterance, systems[place].rate)
-
-            def hear(place: int = place, samples: np.ndarray = samples, key: str = utterance.id) -> None:
-                texts[place][key] = systems[place].transcribe(samples)
-
-            seconds[place][utterance.id] = time_once(hear, devices[place])
-    return [
-        Measured(
-            name=candidate.name,
-            parameters=system.parameters,
-            model_bytes=system.model_bytes,
-            clock=clock_name(device),
-            texts=heard,
-            seconds=spent,
-        )
-        for candidate, system, device, heard, spent in zip(candidates, systems, devices, texts, seconds, strict=True)
-    ]
+def measure(candidate: Candidate, system: System, turns: Sequence[Turn], longest: Utterance) -> Measured:
+    """What a candidate's turns say of it, and its memory with the longest recording."""
+    memory = call_in_fresh_process(measure_memory, candidate, longest, limit_seconds=MEMORY_LIMIT_SECONDS)
+    return Measured(
+        name=candidate.name,
+        parameters=system.parameters,
+        model_bytes=system.model_bytes,
+        clock=turns[0].clock,
+        texts={turn.recording: turn.text for turn in turns},
+        seconds={turn.recording: turn.seconds for turn in turns},
+        memory_bytes=memory if isinstance(memory, int) else None,
+    )
 
 
 def measure_memory(candidate: Candidate, utterance: Utterance) -> int:
@@ -182,11 +166,6 @@ def measure_memory(candidate: Candidate, utterance: Utterance) -> int:
     system = candidate.load()
     system.transcribe(load_recording(utterance, system.rate))
     return memory.bytes()
-
-
-def load_recording(utterance: Utterance, rate: int) -> np.ndarray:
-    """The samples (S,) of an utterance."""
-    return load_audio(utterance.path, rate, start_seconds=utterance.start_seconds, end_seconds=utterance.end_seconds)[0]
 
 
 def make_table(

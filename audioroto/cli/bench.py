@@ -107,7 +107,7 @@ def transcribe(
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
-    """Word errors, real-time factor, latency and memory of a model on recordings, beside a peer if you like."""
+    """Word errors, real-time factor, latency and memory of a model on recordings, beside a peer; resumable."""
     from audioroto.bench.systems import make_candidates
     from audioroto.bench.transcribe import bench_transcribe, read_recordings
 

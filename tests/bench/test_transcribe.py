@@ -9,13 +9,13 @@ import soundfile
 
 from audioroto.bench import systems
 from audioroto.bench.systems import Candidate, System, load_own, make_candidates
-from audioroto.bench.transcribe import Measured, bench_transcribe, format_leaderboard, read_recordings, take_turns
+from audioroto.bench.transcribe import Measured, bench_transcribe, format_leaderboard, read_recordings
 from audioroto.config import Search
 from audioroto.corpus.datadir import read_datadir
 from audioroto.errors import UserError
 from audioroto.score.evaluation import evaluate
 
-PARROT = Candidate("parrot", partial(System, str, 8000, 123))  # another process can load it, too
+PARROT = Candidate("parrot", partial(System, str, 8000, 123, "parrot"))  # another process can load it, too
 
 
 def test_a_model_and_a_peer_are_measured_on_the_same_recordings(trained, tone_corpus, tmp_path, capsys):
@@ -58,19 +58,8 @@ def test_ids_differ_over_all_sets(tone_corpus):
     assert len({utterance.id for members in sets.values() for utterance in members}) == 16
 
 
-def test_systems_take_turns(tone_corpus):
-    calls = []
-
-    def load(name: str) -> System:
-        return System(lambda samples: calls.append(name) or "", 16000, 1)
-
-    utterances = read_datadir(tone_corpus / "valid")[:2]
-    take_turns([Candidate("a", lambda: load("a")), Candidate("b", lambda: load("b"))], utterances)
-    assert calls == ["b", "a", "a", "b", "b", "a"]
-
-
 def test_the_row_has_the_leaderboards_columns():
-    one = Measured("m", None, 1, "elapsed time", {}, {"u": 2.0, "v": 2.0})
+    one = Measured("m", None, 1, "elapsed time", {}, {"u": 2.0, "v": 2.0}, None)
     references = {"u": "A B", "v": "A"}
     scores = {"all": evaluate(references, references, "none"), "x": evaluate({"u": "A B"}, {"u": "A C"}, "none")}
     scores["y"] = evaluate({"v": "A"}, {"v": "A"}, "none")
