@@ -12,8 +12,13 @@ def results(
 ) -> None:
     """Make RESULTS.md from the committed results of each run, and from nothing else."""
     from audioroto.files import write_text
+    from audioroto.score.learning_curve import draw_learning_curve, find_learning_curve
     from audioroto.score.results import format_results, read_runs
 
     runs = read_runs(results_dir)
-    write_text(out, format_results(runs))
+    picture = ""
+    if by_hours := find_learning_curve(runs):
+        picture = "hours.png"
+        draw_learning_curve(by_hours, out.with_name(picture))
+    write_text(out, format_results(runs, picture))
     print(f"{out}: {sum(len(run.results) for run in runs)} results of {len(runs)} runs")

@@ -192,8 +192,11 @@ def compare_results(a: TestSetResult, b: TestSetResult) -> PairedComparison:
     return paired_bootstrap(a.utterances.errors, b.utterances.errors, a.utterances.words)
 
 
-def format_results(runs: Sequence[RunResult]) -> str:
-    """RESULTS.md: every result by test set and word error rate, then how to make each run again, and its notes."""
+def format_results(runs: Sequence[RunResult], learning_curve: str = "") -> str:
+    """RESULTS.md: every result by test set and word error rate, then how to make each run again, and its notes.
+
+    `learning_curve` names a picture of error rates over hours of speech beside it, if there is one.
+    """
     rows = [(result, run) for run in runs for result in run.results]
     rows.sort(key=lambda row: (row[0].test_set, row[0].wer, row[1].run))
     corpora = ", ".join(sorted({run.corpus for run in runs}))
@@ -247,6 +250,7 @@ def format_results(runs: Sequence[RunResult]) -> str:
             "Made by `audioroto results` from `results/*.json`: do not edit. Intervals: bootstrap over utterances. "
             "RTF: seconds of computing for a second of audio; memory: at most, beside the model.\n",
             results,
+            *([f"![Word error rate over hours of training speech]({learning_curve})\n"] if learning_curve else []),
             "## Runs\n",
             made,
             *(["## Sets\n", sets] if sizes else []),
