@@ -74,6 +74,16 @@ def test_the_whole_of_librispeech(checkout, monkeypatch):
     assert {path.name: len(read_datadir(path)) for path in data_dir.iterdir()} == sets
 
 
+def test_the_learning_curve_trains_the_same_recipe_on_more_and_more_hours(checkout):
+    front = checkout.root / "egs/english/hours/run.sh"
+    done = checkout.run(front, "--dry-run", "--corpus-dir", checkout.corpus_dir)
+    assert done.returncode == 0, done.stderr
+    trained = re.findall(r"audioroto train --train-dir data/prepared/english/(\S+) .* --config (\S+)", done.stdout)
+    assert trained == [(name, "recipes/conf/quick.toml") for name in ("train_1h", "train_2.5h", "train_5h", "train")]
+    results = re.findall(r"audioroto record --run (\S+) .*--results-dir (\S+)", done.stdout)
+    assert results == [(f"hours-{hours}", "egs/english/hours/results") for hours in ("1", "2.5", "5", "all")]
+
+
 @pytest.mark.parametrize(("seven_speakers", "valid"), [(True, "train-clean-7spk"), (False, "dev-clean-2")])
 def test_mini_librispeech_chooses_on_speakers_that_it_has(checkout, seven_speakers, valid):
     speech = checkout.corpus_dir / "LibriSpeech"
