@@ -7,7 +7,7 @@
 audioroto_environment() {
     local root extras=${AUDIOROTO_EXTRAS:-} modules=audioroto prefix lock
     root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P) || return
-    if [[ $extras == dev ]]; then modules+=', hypothesis, mypy, pytest, ruff'; fi
+    if [[ $extras == dev ]]; then modules+=', hypothesis, mypy, pytest, ruff, xdist'; fi
 
     for prefix in "${VIRTUAL_ENV:-}" "${CONDA_PREFIX:-}"; do
         if [[ -z $prefix || $prefix -ef $root/.venv ]]; then continue; fi

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The one check before a commit, and what CI calls: format, lint, types, tests. Arguments go to pytest.
+# The one check before a commit, and what CI calls: format, lint, types, tests. Arguments go to pytest, which divides the
+# files of tests over processes of one thread each (`-n 0`: one process, whose output `-s` shows).
 set -euo pipefail
 cd -- "$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)"
 
@@ -19,4 +20,5 @@ check() {
 check python -m ruff format --check audioroto tests
 check python -m ruff check audioroto tests
 check python -m mypy audioroto
-check python -m pytest "$@"
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+check python -m pytest -n auto --maxprocesses 4 --dist loadfile "$@"

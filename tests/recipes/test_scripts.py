@@ -19,7 +19,7 @@ def test_recipes_name_no_corpus(root):
 
 
 def test_the_check_stops_at_the_first_failure(checkout):
-    installed = "import audioroto, hypothesis, mypy, pytest, ruff"
+    installed = "import audioroto, hypothesis, mypy, pytest, ruff, xdist"
     script = checkout.root / "tests/run.sh"
     assert checkout.run(script, "-k", "x y", INSTALLED=installed).returncode == 0
     assert [call.split()[1] for call in checkout.take_calls()] == ["ruff", "ruff", "mypy", "pytest"]
