@@ -9,9 +9,9 @@ import pytest
 
 Done = subprocess.CompletedProcess[str]
 
-# Notes its verb and writes what the true one would: each output repeats its inputs, so that a change travels on.
 NOT_CODE = ("exp*", "ablation", "results")  # what runs leave in egs/: gigabytes, where there are many
 
+# Notes its verb and writes what the true one would: each output repeats its inputs, so that a change travels on.
 FAKE_AUDIOROTO = r"""#!/usr/bin/env bash
 set -eu
 printf '%s\n' "$1" >>"$CALLS"
