@@ -47,7 +47,7 @@ def _draw_stability(axes: Any, figures: dict[str, Any]) -> None:
         axes.plot(depths, drift, color=color, marker="s", linestyle="--", label=f"{name}: gradient norm")
     axes.set(xscale="log", yscale="log", xlabel="layers", ylabel="largest change, as a share")
     axes.set_xticks(depths, [str(depth) for depth in depths])
-    axes.legend(loc="upper right", fontsize=8)
+    axes.legend(loc="center right", fontsize=8)
 
 
 def _draw_cost(axes: Any, figures: dict[str, Any]) -> None:
@@ -63,7 +63,7 @@ def _draw_cost(axes: Any, figures: dict[str, Any]) -> None:
     axes.set(xscale="log", yscale="log", xlabel="K", ylabel=f"ms for {figures['frames']} vectors")
     axes.set_xticks(widths, [str(width) for width in widths])
     axes.minorticks_off()
-    axes.legend(loc="upper right", fontsize=8)
+    axes.legend(loc="upper left", fontsize=8)
 
 
 def _draw_power(axes: Any, figures: dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ def _draw_decorrelation(axes: Any, figures: dict[str, Any]) -> None:
         axes.set_yticks(range(len(found)), [what.replace(", ", ",\n") for what in found], fontsize=8)
     axes.invert_yaxis()
     axes.set(xlabel="mean |correlation|, q and k")
-    axes.legend(loc="upper right", fontsize=8)
+    axes.legend(loc="lower right", fontsize=8)
 
 
 def _draw_gap(axes: Any, figures: dict[str, Any]) -> None:
