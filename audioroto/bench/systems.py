@@ -14,6 +14,7 @@ from audioroto.config import Search
 from audioroto.errors import UserError
 from audioroto.files import sha256_of
 from audioroto.infer.recognizer import load_model
+from audioroto.model.checkpoint import describe_environment
 from audioroto.model.pretrained import find_model
 
 POCKETSPHINX = "5.1.1"
@@ -59,7 +60,7 @@ def load_own(model: Path, device: str, lm: Path | None, search: Search) -> Syste
         lambda samples: recognizer.transcribe(samples, recognizer.sample_rate).text,
         recognizer.sample_rate,
         sum(map(os.path.getsize, files)),
-        " ".join([*map(sha256_of, files), device, str(search)]),
+        " ".join([*map(sha256_of, files), device, str(search), *describe_environment().values()]),
         recognizer.engine.num_parameters,
     )
 

@@ -102,6 +102,13 @@ def test_pocketsphinx_hears_16_bits(tmp_path, monkeypatch):
     assert system.model_bytes == 10
 
 
+def test_a_model_is_known_by_its_settings_too_and_outside_a_checkout(trained, monkeypatch):
+    monkeypatch.setattr("audioroto.model.checkpoint._git_state", dict)
+    model = trained / "model.safetensors"
+    known = {load_own(model, "cpu", None, Search(min_confidence=least)).fingerprint for least in (0.0, 0.0, 0.5)}
+    assert len(known) == 2
+
+
 def test_own_models_say_what_the_recognizer_says(trained, tone_corpus):
     system = load_own(trained / "model.safetensors", "cpu", None, Search(mode="ctc_beam"))
     utterance = read_datadir(tone_corpus / "valid")[0]
