@@ -61,6 +61,7 @@ def test_a_byte_order_mark_is_no_letter(tmp_path):
         ("bad.txt.gz", gzip.compress(TEXT.encode() * 9)[:10] + b"\xff" * 50, "decompress"),
         ("plain.txt.gz", TEXT.encode(), "decompress"),
     ],
+    ids=["latin-1", "cut xz", "cut gzip", "damaged gzip", "plain as gzip"],  # gzip holds the time: no two alike
 )
 def test_unreadable_text_is_refused_with_its_name(tmp_path, name, content, problem):
     (tmp_path / name).write_bytes(content)
