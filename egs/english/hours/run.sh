@@ -3,7 +3,7 @@
 # each. Takes what egs/english/asr/run.sh takes, --corpus-dir DIR above all; ends in RESULTS.md and hours.png beside this.
 set -euo pipefail
 here=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
-here=${here#"$(pwd -P)/"}  # the record of a run says nothing of where the checkout lies
+here=${here#"$(pwd -P)/"}  # from the root of the checkout: its place stays out of the record of a run
 
 for hours in 1 2.5 5 all; do
     part=()
