@@ -88,7 +88,18 @@ def test_every_shipped_configuration_is_valid(path):
     [
         (["encoder.local_heads=9"], "at most num_heads"),
         (["position.kind=none", "position.mode=loss"], "needs kind"),
-        (["position.base=5.0"], "between min_base"),
+        (["position.mode=loss", "position.base=5.0"], "between min_base"),
+        (["position.kind=none", "position.spacing=endpoint"], "those of kind"),
+        (["position.kind=transformer_xl", "position.base=100.0"], "those of kind"),
+        (["rotation.share=heads"], "needs planes or orthogonal"),
+        (["encoder.coupling=convolution", "encoder.bias=dynamic"], "has no attention; leave out encoder.bias"),
+        (["encoder.coupling=convolution", "rotation.planes=butterfly", "encoder.qk_norm=true"], "qk_norm, rotation"),
+        (["encoder.pooled_share=0.5", "encoder.local_heads=4"], "of global heads"),
+        (["loss.intermediate_blocks=[2]"], "needs intermediate_weight"),
+        (["train.min_utterance_seconds=40"], "at most max_utterance_seconds"),
+        (["augment.speeds=[0.0]"], "greater than 0"),
+        (["train.clip_norm=inf"], "finite"),
+        (["search.word_bonus=nan"], "finite"),
         (["rotation.values=true"], "needs planes or orthogonal"),
         (["rotation.rounds=2"], "needs planes"),
         (["rotation.planes=butterfly", "rotation.rounds=9"], "at most 6"),
@@ -98,6 +109,10 @@ def test_every_shipped_configuration_is_valid(path):
 def test_contradictions_are_refused(overrides, message):
     with pytest.raises(UserError, match=message):
         load_config([], overrides)
+
+
+def test_bounds_of_the_base_are_those_of_a_base_that_answers_to_the_loss():
+    assert load_config([], ["position.base=5.0"]).position.base == 5.0
 
 
 @pytest.mark.parametrize("name", ["tiny", "small", "base", "large"])

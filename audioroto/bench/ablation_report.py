@@ -142,8 +142,9 @@ def draw_ablation(summary: Summary, path: Path) -> None:
     left.set(title="difference to the baseline, 95 % interval (seeds)", xlabel="WER, % absolute (negative is better)")
     named = zip(JOINED_TIMES, summary.joined_seconds, strict=True)
     right.set_xticks(places, [f"×{times}\n{seconds:.1f} s" for times, seconds in named])
-    right.set_yscale("symlog", linthresh=5)
-    right.set_yticks([-20, -10, -5, -2.5, 0, 2.5, 5, 10, 20, 40], minor=False)
+    if any(abs(value) > 5 for line in right.lines for value in line.get_ydata()):
+        right.set_yscale("symlog", linthresh=5)
+        right.set_yticks([-20, -10, -5, -2.5, 0, 2.5, 5, 10, 20, 40], minor=False)
     right.yaxis.set_major_formatter("{x:+g}")
     right.set(
         title="the same on joined utterances, without training again", xlabel="mean length", ylabel="WER, % absolute"

@@ -3,7 +3,6 @@
 from audioroto.config.load import change_config, iter_settings, load_config, parse_config, save_config
 from audioroto.config.sections import (
     Augment,
-    Config,
     Decoder,
     Encoder,
     Features,
@@ -14,6 +13,7 @@ from audioroto.config.sections import (
     Text,
     Train,
 )
+from audioroto.config.whole import Config
 
 __all__ = [
     "Augment",

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from audioroto.config.sections import Config
+from audioroto.config.whole import Config
 from audioroto.errors import UserError
 from audioroto.files import write_text
 

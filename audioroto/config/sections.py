@@ -1,14 +1,14 @@
-"""Every knob of audioroto: what it means, its unit, its default; and which contradict one another."""
+"""Every knob of audioroto: what it means, its unit, its default."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
-    """A table of the TOML file: frozen, unknown keys refused."""
+    """A table of the TOML file: frozen, unknown keys and infinite numbers refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Features(Section):
@@ -56,7 +56,11 @@ class Encoder(Section):
     window_frames: int = Field(32, ge=1, description="reach of the local heads, in encoder frames to each side")
     global_keys: int = Field(512, ge=1, description="most keys of a global head; longer utterances are pooled to them")
     pooled_share: float = Field(
-        0.0, ge=0.0, le=1.0, description="share of training batches in which global heads are pooled to half their keys"
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="share of training batches in which a key of the global heads stands for two frames at least, as "
+        "in long audio",
     )
     qk_norm: bool = Field(False, description="normalise queries and keys, with a learned gain for each channel")
     bias: Literal["none", "buckets", "dynamic"] = Field("none", description="relative position bias beside rotary")
@@ -73,6 +77,8 @@ class Encoder(Section):
             )
         if self.local_heads > self.num_heads:
             raise ValueError(f"local_heads {self.local_heads} must be at most num_heads {self.num_heads}")
+        if self.pooled_share and self.local_heads == self.num_heads:
+            raise ValueError("pooled_share is of global heads, and all heads are local; leave it out")
         if self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size {self.kernel_size} must be odd; try {self.kernel_size + 1}")
         return self
@@ -81,8 +87,14 @@ class Encoder(Section):
 class Position(Section):
     """Where a frame is: rotary positions, how their frequencies are spaced, and whether their base moves."""
 
-    kind: Literal["rotary", "transformer_xl", "none"] = Field(
-        "rotary", description="queries and keys turned by position, a content-dependent relative term, or no position"
+    kind: Literal["rotary", "sinusoid", "transformer_xl", "none"] = Field(
+        "rotary",
+        description="queries and keys turned by position, learned sinusoids added to the frames, a content-dependent "
+        "relative term with dense attention, or no position",
+    )
+    checkpoint: bool = Field(
+        False,
+        description="recompute learned sinusoids, the decoder's too, in the backward pass: less memory, more time",
     )
     spacing: Literal["standard", "endpoint"] = Field(
         "standard", description="frequencies base^(−2i/K) (standard), or from 1 to exactly 1/base (endpoint)"
@@ -99,10 +111,12 @@ class Position(Section):
 
     @model_validator(mode="after")
     def _modes_fit(self) -> Self:
-        if not self.min_base <= self.base <= self.max_base:
+        if self.mode == "loss" and not self.min_base <= self.base <= self.max_base:
             raise ValueError(f"base {self.base} must lie between min_base {self.min_base} and max_base {self.max_base}")
         if self.kind != "rotary" and self.mode != "fixed":
             raise ValueError(f"mode {self.mode} needs kind = 'rotary'")
+        if self.kind != "rotary" and (self.spacing, self.base) != ("standard", 10000.0):
+            raise ValueError(f"spacing and base are those of kind = 'rotary', not of {self.kind}; leave them out")
         return self
 
 
@@ -126,6 +140,8 @@ class Rotation(Section):
     def _parts_fit(self) -> Self:
         if self.values and not self.on:
             raise ValueError("values = true needs planes or orthogonal")
+        if self.share != "none" and not self.on:
+            raise ValueError(f"share = {self.share!r} needs planes or orthogonal")
         if self.rounds and self.planes == "none":
             raise ValueError("rounds needs planes = 'butterfly' or 'tournament'")
         return self
@@ -169,13 +185,15 @@ class Loss(Section):
         blocks = self.intermediate_blocks
         if list(blocks) != sorted(set(blocks)) or min(blocks, default=1) < 1:
             raise ValueError(f"intermediate_blocks {list(blocks)} must ascend from 1 or more")
+        if blocks and not self.intermediate_weight:
+            raise ValueError("intermediate_blocks needs intermediate_weight; try 0.3")
         return self
 
 
 class Augment(Section):
     """What training does to the speech before it hears it; every draw is keyed by (seed, epoch, utterance)."""
 
-    speeds: tuple[float, ...] = Field(
+    speeds: tuple[Annotated[float, Field(gt=0.0)], ...] = Field(
         (0.9, 1.0, 1.1), min_length=1, description="speed factors, one drawn for each utterance and epoch"
     )
     volume_decibels: float = Field(6.0, ge=0.0, description="gain drawn from ± this")
@@ -211,7 +229,7 @@ class Augment(Section):
         0.05, ge=0.0, le=1.0, description="SpecAugment: widest time mask as a share of the utterance"
     )
     start_update: int = Field(
-        0, ge=0, description="SpecAugment and dropout grow linearly from nothing over this many updates"
+        0, ge=0, description="SpecAugment, dropout and layer drop grow linearly from nothing over this many updates"
     )
 
     @model_validator(mode="after")
@@ -275,6 +293,11 @@ class Train(Section):
             raise ValueError(
                 f"micro_batch_seconds {self.micro_batch_seconds:g} must be at most batch_seconds {self.batch_seconds:g}"
             )
+        if self.min_utterance_seconds > self.max_utterance_seconds:
+            raise ValueError(
+                f"min_utterance_seconds {self.min_utterance_seconds:g} must be at most max_utterance_seconds "
+                f"{self.max_utterance_seconds:g}"
+            )
         return self
 
 
@@ -302,49 +325,3 @@ class Search(Section):
     min_confidence: float = Field(
         0.0, ge=0.0, lt=1.0, description="a segment whose words are less sure than this on average says nothing; 0: off"
     )
-
-
-class Config(Section):
-    """The whole configuration: one section a room."""
-
-    features: Features = Features()
-    text: Text = Text()
-    encoder: Encoder = Encoder()
-    position: Position = Position()
-    rotation: Rotation = Rotation()
-    decoder: Decoder = Decoder()
-    loss: Loss = Loss()
-    augment: Augment = Augment()
-    train: Train = Train()
-    search: Search = Search()
-
-    @model_validator(mode="after")
-    def _rooms_fit(self) -> Self:
-        if self.decoder.num_blocks and self.encoder.width % self.decoder.num_heads:
-            raise ValueError(
-                f"encoder.width {self.encoder.width} must be a multiple of decoder.num_heads {self.decoder.num_heads}; "
-                f"try decoder.num_heads = {self.encoder.num_heads}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _intermediate_blocks_fit_the_encoder(self) -> Self:
-        last, num_blocks = max(self.loss.intermediate_blocks, default=1), self.encoder.num_blocks
-        if last >= num_blocks and (self.loss.intermediate_weight or self.loss.intermediate_blocks):
-            raise ValueError(
-                f"loss.intermediate_blocks: block {last} is not before the last of encoder.num_blocks {num_blocks}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _rotation_fits_the_heads(self) -> Self:
-        head_width = self.encoder.width // self.encoder.num_heads
-        if self.rotation.planes == "butterfly" and head_width & (head_width - 1):
-            raise ValueError(
-                f"rotation.planes butterfly needs a head width that is a power of two, not {head_width}; "
-                "try rotation.planes = 'tournament'"
-            )
-        rounds = {"butterfly": head_width.bit_length() - 1, "tournament": head_width - 1, "none": 0}
-        if self.rotation.rounds > rounds[self.rotation.planes]:
-            raise ValueError(f"rotation.rounds is at most {rounds[self.rotation.planes]} for heads {head_width} wide")
-        return self

@@ -28,7 +28,7 @@ def export_model(model: str | Path, out: str | Path, precision: Literal["float32
 
     It takes `waveforms` (B, S), float32 in [−1, 1] with zeros at padding, and their `lengths` (B,) in samples, and
     gives `log_probs` (B, T, V) and `frame_lengths` (B,). The attention decoder is left out. `int8` quantises the
-    matrices of the blocks, a scale a column, and at run time what they are multiplied with, a scale a call: the
+    matrices of linear layers, a scale a column, and at run time what they are multiplied with, a scale a call: the
     transcript of an utterance then depends on its company, so that it should have none. Raises UserError when `out`
     does not end in .onnx.
     """
@@ -68,7 +68,7 @@ def make_onnx(model: AsrModel) -> onnx.ModelProto:
 
 
 def _quantize(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """The matrices of the blocks in int8; features, rotations and convolutions stay as they are."""
+    """The matrices of linear layers in int8; features, rotations and convolutions stay as they are."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     kept = [node.name for node in proto.graph.node if node.name.startswith((FEATURES, ROTATION))]

@@ -12,7 +12,7 @@ from audioroto.export.attention import write_attention
 from audioroto.export.front import write_features, write_subsampling
 from audioroto.export.graph import Graph, Value, concatenate
 from audioroto.export.layers import as_array, write_convolution, write_layer_norm, write_linear, write_silu
-from audioroto.export.plan import Plan, write_plan
+from audioroto.export.plan import Plan, write_plan, write_sinusoids
 from audioroto.model.asr import AsrModel
 from audioroto.model.encoder import Block
 from audioroto.nn.attention import HybridAttention
@@ -32,6 +32,8 @@ def write_network(graph: Graph, model: AsrModel) -> tuple[Value, Value]:
     encoder = model.encoder
     features, lengths = write_features(waveforms, waveform_lengths, model.fbank, model.normalization)
     padded, lengths = write_subsampling(features, lengths, encoder.subsampling)  # (B, T, D)
+    if encoder.positions is not None:
+        padded = padded + write_sinusoids(encoder.positions, padded.size(1))
     frequencies = encoder.rotary_base.frequencies() if encoder.rotary_base is not None else None
     plan = write_plan(encoder.planner, frequencies, lengths, padded.size(1))
     frames = padded.reshape(-1, model.ctc.project.in_features)  # (N, D), padding and all: products of two matrices

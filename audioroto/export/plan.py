@@ -15,6 +15,7 @@ from audioroto.export.layers import as_array, write_linear, write_silu, write_va
 from audioroto.nn.bias import BucketBias, DynamicBias
 from audioroto.nn.plan import HIDDEN, AttentionPlanner
 from audioroto.nn.rotation import rotary_frequencies
+from audioroto.nn.sinusoid import SinusoidalEmbedding
 
 Angles = tuple[Value, Value]  # cosine and sine
 
@@ -63,6 +64,19 @@ def write_plan(planner: AttentionPlanner, frequencies: Tensor | None, lengths: V
         dense_bias=_write_dense_bias(planner, valid, num_frames) if is_dense else None,
         distances=_write_distances(planner.distance_width, num_frames) if is_dense else None,
     )
+
+
+def write_sinusoids(embedding: SinusoidalEmbedding, num_frames: Value) -> Value:
+    """What is added to the frames of an utterance, (T, D): the learned rows, then sinusoids as long as they are."""
+    places = count_up(num_frames)
+    cosine, sine = _write_angles(places, rotary_frequencies(embedding.width, spacing="endpoint").numpy())
+    pairs = concatenate([sine.expand_dims(2), cosine.expand_dims(2)], axis=2)  # (T, D/2, 2), of length √(D/2)
+    beyond = pairs.reshape(-1, embedding.width) * (embedding.gain.item() / (embedding.width / 2) ** 0.5)
+    num_learned = len(embedding.table)
+    with torch.no_grad():
+        learned = num_frames.graph.constant(as_array(embedding(num_learned)))
+    inside = learned.gather(0, num_frames.graph.call("Min", places, num_learned - 1))
+    return num_frames.graph.call("Where", (places < num_learned).expand_dims(1), inside, beyond, dtype=np.float32)
 
 
 def cut_windows(frames: Value, window: int, width: int, num_frames: Value) -> Value:

@@ -54,6 +54,7 @@ class TorchEngine:
         self.config = checkpoint.config
         self.tokenizer = checkpoint.tokenizer
         self.num_parameters = count_parameters(self.model)
+        self.model.encoder.fold()
         self.frame_seconds = FRAME_HOP_SECONDS * checkpoint.config.encoder.subsampling  # of an encoder frame
 
     def encode(self, waveforms: Sequence[np.ndarray]) -> Encoding:

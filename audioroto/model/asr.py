@@ -55,6 +55,7 @@ class AsrModel(nn.Module):
                 num_heads=config.decoder.num_heads,
                 feedforward_width=config.decoder.feedforward_width,
                 dropout=config.decoder.dropout,
+                checkpoint_positions=config.position.checkpoint,
             )
 
     def encode(

@@ -13,8 +13,6 @@ from audioroto.nn.masks import valid_frames
 from audioroto.nn.sinusoid import SinusoidalEmbedding
 from audioroto.text.tokenizer import END_ID
 
-NUM_POSITIONS = 512  # tokens with a learned position; beyond them the sinusoid goes on
-
 KeysAndValues = tuple[Tensor, Tensor]
 Past = tuple[KeysAndValues, ...]  # of the tokens so far, for each block, each (B·N, H, U, K)
 
@@ -67,12 +65,19 @@ class Decoder(nn.Module):
     """
 
     def __init__(
-        self, vocab_size: int, width: int, num_blocks: int, num_heads: int, feedforward_width: int, dropout: float
+        self,
+        vocab_size: int,
+        width: int,
+        num_blocks: int,
+        num_heads: int,
+        feedforward_width: int,
+        dropout: float,
+        checkpoint_positions: bool = False,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, width)
         nn.init.normal_(self.embedding.weight, std=0.5**0.5)  # rows as long as those of the positions
-        self.positions = SinusoidalEmbedding(NUM_POSITIONS, width)
+        self.positions = SinusoidalEmbedding(width, checkpoint_positions)
         self.frames_offer = nn.ModuleList(KeysValues(width, num_heads) for _ in range(num_blocks))
         self.blocks = nn.ModuleList(
             DecoderBlock(width, num_heads, feedforward_width, dropout) for _ in range(num_blocks)

@@ -88,6 +88,7 @@ def list_components(config: Config) -> Iterator[tuple[str, bool, str]]:
         position.kind == "transformer_xl" and attends,
         "content-dependent, dense attention",
     )
+    yield "learned sinusoids of frames", position.kind == "sinusoid", "L2-normalised, added after the front end"
     yield "base that moves", position.mode != "fixed" and attends, base
     rounds = f", {rotation.rounds} rounds" if rotation.rounds else ""
     yield (
@@ -100,11 +101,13 @@ def list_components(config: Config) -> Iterator[tuple[str, bool, str]]:
     yield "relative bias", encoder.bias != "none" and attends, encoder.bias
     local = f"{encoder.local_heads} of {encoder.num_heads} heads within ± {encoder.window_frames} frames"
     yield "local heads", encoder.local_heads > 0 and attends, local
-    keys = f"{encoder.num_heads - encoder.local_heads} heads with at most {encoder.global_keys} keys"
+    most = "dense" if position.kind == "transformer_xl" else f"with at most {encoder.global_keys} keys"
+    keys = f"{encoder.num_heads - encoder.local_heads} heads {most}"
     yield "global heads", encoder.local_heads < encoder.num_heads and attends, keys
     yield "convolution", encoder.coupling != "attention", f"{encoder.kernel_size} frames, coupling {encoder.coupling}"
     yield "decoder with learned sinusoids", decoder.num_blocks > 0, f"{decoder.num_blocks} blocks"
-    yield "activation checkpointing", encoder.checkpoint_blocks, "of the encoder's blocks"
+    yield "activation checkpointing of blocks", encoder.checkpoint_blocks, "of the encoder's"
+    yield "activation checkpointing of sinusoids", position.checkpoint, "of frames and of the decoder's tokens"
 
 
 def _split_row(name: str) -> tuple[str, str, int]:

@@ -19,6 +19,7 @@ from audioroto.nn.merge import Merge
 from audioroto.nn.packing import Packing
 from audioroto.nn.plan import AttentionPlan, AttentionPlanner
 from audioroto.nn.rotation import CombinedRotation, FoldedRotation
+from audioroto.nn.sinusoid import SinusoidalEmbedding
 from audioroto.nn.subsampling import Subsampling
 
 
@@ -100,6 +101,9 @@ class Encoder(nn.Module):
             bias=settings.bias,
             distance_width=settings.width if transformer_xl else 0,
         )
+        self.positions = (
+            SinusoidalEmbedding(settings.width, position.checkpoint) if position.kind == "sinusoid" else None
+        )
         self.rotary_base = (
             RotaryBase(head_width, settings.num_heads, position.base, position.spacing, position.mode)
             if position.kind == "rotary"
@@ -128,6 +132,8 @@ class Encoder(nn.Module):
         if features.shape[1] == 0:  # all utterances are shorter than a window, and a convolution wants a frame
             features = functional.pad(features, (0, 0, 0, 1))
         frames, packing = self.subsampling(features, frame_lengths)  # (N, D)
+        if self.positions is not None:
+            frames = frames + self.positions(packing.num_frames).index_select(0, packing.offsets)
         lengths = packing.lengths
         if self.training:  # and only then: several threads may listen with one encoder
             pooled = self.pooled_share > 0 and float(torch.rand(())) < self.pooled_share

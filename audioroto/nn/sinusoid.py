@@ -9,26 +9,21 @@ from torch.utils.checkpoint import checkpoint
 
 from audioroto.nn.rotation import rotary_positional_embedding
 
+NUM_POSITIONS = 512  # tokens or frames with a learned position; beyond them the sinusoid goes on
+
 
 class SinusoidalEmbedding(nn.Module):
     """A table of positions that starts as sinusoids; every row is L2-normalised and scaled by one learned gain.
 
-    Beyond the table the sinusoids go on, normalised alike. With `learned=False` the table stays as it starts, the gain
-    is learned all the same. At the start the rows are exactly those of `rotary_positional_embedding`.
-    `checkpoint=True` keeps no activations for the backward pass and computes them again.
+    Beyond the table the sinusoids go on, normalised alike. At the start the rows are exactly those of
+    `rotary_positional_embedding`. `checkpoint=True` keeps no activations for the backward pass and computes them again.
     """
 
-    table: Tensor
-
-    def __init__(self, num_positions: int, width: int, learned: bool = True, checkpoint: bool = False) -> None:
+    def __init__(self, width: int, checkpoint: bool = False, num_positions: int = NUM_POSITIONS) -> None:
         super().__init__()
         self.width = width
         self.checkpoint = checkpoint
-        table = rotary_positional_embedding(torch.arange(num_positions), width)  # (N, D)
-        if learned:
-            self.table = nn.Parameter(table)
-        else:
-            self.register_buffer("table", table, persistent=False)
+        self.table = nn.Parameter(rotary_positional_embedding(torch.arange(num_positions), width))  # (N, D)
         self.gain = nn.Parameter(torch.tensor(math.sqrt(width / 2)))
 
     def forward(self, num_rows: int, offset: int = 0) -> Tensor:

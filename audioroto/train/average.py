@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from audioroto.config import change_config
 from audioroto.errors import UserError
@@ -37,6 +36,11 @@ def average_checkpoints(
     ranked = sorted(
         map(load_checkpoint, paths), key=lambda found: (found.notes["valid_wer"], found.notes["valid_loss"])
     )[:num_best]
+    if any(found.config != ranked[0].config for found in ranked):
+        raise UserError(
+            f"{exp_dir}/checkpoints holds checkpoints of runs with other settings; give 'audioroto train' --restart, "
+            "which removes those of earlier runs, or remove them"
+        )
     last = max(ranked, key=lambda found: found.step)
     notes = {
         **last.notes,
@@ -53,7 +57,9 @@ def average_checkpoints(
     if mix_with is not None:
         averaged = _mix(averaged, mix_with, mix_share)
     if half:
-        halved = {name: tensor.half() if _is_matrix(tensor) else tensor for name, tensor in averaged.weights.items()}
+        matrices = {name for name, parameter in averaged.build().named_parameters() if parameter.ndim > 1}
+        # Note: not the buffers, of which a rotation in half precision would be none.
+        halved = {name: tensor.half() if name in matrices else tensor for name, tensor in averaged.weights.items()}
         averaged = replace(averaged, weights=halved)
     save_checkpoint(out, averaged)
     return averaged
@@ -67,6 +73,8 @@ def _mix(checkpoint: Checkpoint, path: str | Path, share: float) -> Checkpoint:
         raise UserError(f"--mix-with {path} has another architecture ({differences}); give the model it began from")
     if origin.checkpoint.tokenizer.model != checkpoint.tokenizer.model:
         raise UserError(f"--mix-with {path} has another tokenizer; give the model that training began from")
+    if origin.chain[-1]["sha256"] not in {link["sha256"] for link in checkpoint.notes.get("init_from", [])}:
+        raise UserError(f"--mix-with {path} is not what training began from; the mean of unrelated weights is no model")
     weights = {
         name: torch.lerp(tensor.float(), origin.checkpoint.weights[name].float(), share)
         for name, tensor in checkpoint.weights.items()
@@ -74,7 +82,3 @@ def _mix(checkpoint: Checkpoint, path: str | Path, share: float) -> Checkpoint:
     return replace(
         checkpoint, weights=weights, notes={**checkpoint.notes, "mixed_with": origin.chain[-1] | {"share": share}}
     )
-
-
-def _is_matrix(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.ndim > 1

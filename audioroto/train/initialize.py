@@ -13,7 +13,16 @@ from audioroto.text.tokenizer import Tokenizer
 
 _ARCHITECTURE = ("features", "encoder", "position", "rotation", "decoder")  # sections of the configuration
 _WITHOUT_WEIGHTS = {  # their settings that are free: only training hears of them, or who attends to whom
-    *("dropout", "layer_drop", "checkpoint_blocks", "local_heads", "window_frames", "global_keys", "pooled_share"),
+    *(
+        "dropout",
+        "layer_drop",
+        "checkpoint_blocks",
+        "checkpoint",
+        "local_heads",
+        "window_frames",
+        "global_keys",
+        "pooled_share",
+    ),
     *("probe_every_updates", "probe_factor", "probe_threshold", "min_base", "max_base"),
 }
 

@@ -33,6 +33,7 @@ class Progress:
     number: int = 0  # batches of the epoch that are done
     audio_seconds: float = 0.0
     wall_seconds: float = 0.0
+    num_bad_updates: int = 0  # in a row, the last of the run
     best: list[dict[str, Any]] = field(default_factory=list)  # kept checkpoints: update, wer, loss
     init_from: list[dict[str, Any]] = field(default_factory=list)  # models it began from, in turn: model, sha256, step
 

@@ -141,7 +141,6 @@ class Trainer:
         self.average = RunningAverage(self.model, config.train.average_decay)
         self.base_controller = follow_loss(self.model, config.position, reduce=processes.sum)
         self.progress = Progress()
-        self.num_bad_updates = 0
         self.record: Record | None = None  # of the first process, from `resume` on
         console.print(
             f"{count_parameters(self.model):,} parameters, {self.tokenizer.vocab_size} tokens, "
@@ -162,6 +161,8 @@ class Trainer:
             self.console.print(f"resumed at update {self.progress.update} of {self.config.train.max_updates}")
         else:
             if processes.first:
+                if restart:
+                    self.experiment.remove_checkpoints()
                 save_config(self.config, self.experiment.folder / "config.toml")
             if self.origin:
                 self.model.load_state_dict(self.origin.checkpoint.weights)  # with the statistics of features
@@ -238,7 +239,7 @@ class Trainer:
             record.watch(progress.update + 1) if record else nullcontext(),
         ):
             result = self.updater.update(progress.update, batches, num_tokens)
-        self.num_bad_updates = self.num_bad_updates + 1 if result.skipped else 0
+        progress.num_bad_updates = progress.num_bad_updates + 1 if result.skipped else 0
         if result.skipped:
             self._report_bad_update(result.bad_batches)
         progress.update += 1
@@ -314,7 +315,7 @@ class Trainer:
     def _report_bad_update(self, batches: list[Batch]) -> None:
         """Keep `batches`, the parts of this process that may be to blame; stop after too many such updates in a row."""
         blamed = self.processes.gather([name for batch in batches for name in batch.ids])
-        update, names = self.progress.update, " ".join(list(chain.from_iterable(blamed))[:8])
+        update, names = self.progress.update + 1, " ".join(list(chain.from_iterable(blamed))[:8])
         for batch in batches:
             path = self.experiment.bad_batch(update, batch.plan.part)
             save_bad_batch(path, batch, update)
@@ -322,7 +323,7 @@ class Trainer:
                 "update %d: loss or gradient is not finite, skipped; first in %s; utterances %s, saved in %s",
                 *(update, self._find_first_not_finite(batch), names, path),
             )
-        if self.num_bad_updates == MOST_BAD_UPDATES:
+        if self.progress.num_bad_updates == MOST_BAD_UPDATES:
             raise UserError(
                 f"{MOST_BAD_UPDATES} updates in a row were not finite (last utterances: {names}); "
                 "lower train.learning_rate, or set train.precision = 'float32'"

@@ -94,4 +94,5 @@ def open_validation_set(
     references = {utterance.id: normalize(utterance.text or "", config.text.normalizer) for utterance in utterances}
     tokens = [tokenizer.encode(references[utterance.id]) for utterance in utterances]
     dataset = SpeechDataset(utterances, tokens, config.features.sample_rate)
-    return Validator(dataset, references, tokenizer, config.train.batch_seconds, processes)
+    at_once = config.train.micro_batch_seconds or config.train.batch_seconds
+    return Validator(dataset, references, tokenizer, at_once, processes)

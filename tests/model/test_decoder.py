@@ -3,7 +3,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from audioroto.model.decoder import NUM_POSITIONS, Decoder, choose_hypotheses
+from audioroto.model.decoder import Decoder, choose_hypotheses
+from audioroto.nn.sinusoid import NUM_POSITIONS
 from audioroto.text.tokenizer import END_ID
 
 VOCAB = 7

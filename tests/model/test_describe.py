@@ -40,4 +40,4 @@ def test_components_are_on_when_configured():
     assert plain - on("encoder.local_heads=4") == {"global heads"}
     assert on("encoder.coupling=convolution") == {"convolution"}
     assert on("decoder.num_blocks=2") - plain == {"decoder with learned sinusoids"}
-    assert on("encoder.checkpoint_blocks=true") - plain == {"activation checkpointing"}
+    assert on("encoder.checkpoint_blocks=true") - plain == {"activation checkpointing of blocks"}

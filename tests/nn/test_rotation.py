@@ -127,6 +127,26 @@ def test_large_parameters_are_rotations_too(orthogonal, randomize):
     assert largest_error(combined().detach()) < 1e-5
 
 
+@pytest.mark.parametrize(
+    ("planes", "orthogonal"),
+    [("tournament", "none"), ("none", "cayley"), ("none", "exponential"), ("tournament", "cayley")],
+)
+def test_givens_rotations_r_and_both_reach_the_same_rotations(planes, orthogonal):
+    torch.manual_seed(0)
+    targets = random_rotation(4, (8,))
+    rotation = Rotation(4, (8,), planes, None, orthogonal)
+    optimizer = torch.optim.LBFGS(rotation.parameters(), max_iter=1000, line_search_fn="strong_wolfe")
+
+    def compute_loss() -> Tensor:
+        optimizer.zero_grad()
+        loss = (rotation.matrix() - targets).square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(compute_loss)
+    assert (rotation.matrix() - targets).abs().max() < 1e-3
+
+
 def test_random_rotations_have_determinant_plus_one():
     torch.manual_seed(0)
     torch.testing.assert_close(torch.linalg.det(random_rotation(5, (64,))), torch.ones(64))

@@ -8,6 +8,10 @@ from audioroto.nn.rotation import rotary_positional_embedding
 from audioroto.nn.sinusoid import SinusoidalEmbedding
 
 
+def make_embedding(checkpoint: bool = False) -> SinusoidalEmbedding:
+    return SinusoidalEmbedding(16, checkpoint, num_positions=20)
+
+
 def trained(embedding: SinusoidalEmbedding) -> SinusoidalEmbedding:
     """The embedding with a table and a gain as training might leave them."""
     generator = torch.Generator().manual_seed(0)
@@ -17,20 +21,19 @@ def trained(embedding: SinusoidalEmbedding) -> SinusoidalEmbedding:
     return embedding
 
 
-@pytest.mark.parametrize("learned", [True, False])
-def test_begins_as_sinusoids(learned):
-    rows = SinusoidalEmbedding(20, 16, learned=learned)(20)
+def test_begins_as_sinusoids():
+    rows = make_embedding()(20)
     torch.testing.assert_close(rows, rotary_positional_embedding(torch.arange(20), 16))
 
 
 def test_row_norm_equals_the_gain_within_the_table_and_beyond():
-    embedding = trained(SinusoidalEmbedding(20, 16))
+    embedding = trained(make_embedding())
     torch.testing.assert_close(embedding(30).norm(dim=-1), torch.full((30,), 3.0))
-    torch.testing.assert_close(SinusoidalEmbedding(20, 16)(30).norm(dim=-1), torch.full((30,), math.sqrt(8)))
+    torch.testing.assert_close(make_embedding()(30).norm(dim=-1), torch.full((30,), math.sqrt(8)))
 
 
 def test_beyond_the_table_the_sinusoid_continues():
-    rows = trained(SinusoidalEmbedding(20, 16))(30)
+    rows = trained(make_embedding())(30)
     sinusoids = rotary_positional_embedding(torch.arange(20, 30), 16)
     torch.testing.assert_close(rows[20:], 3.0 * sinusoids / math.sqrt(8))
     assert (rows[:20] - 3.0 * rotary_positional_embedding(torch.arange(20), 16) / math.sqrt(8)).abs().max() > 0.5
@@ -38,7 +41,7 @@ def test_beyond_the_table_the_sinusoid_continues():
 
 @pytest.mark.parametrize("checkpoint", [True, False])
 def test_any_stretch_is_that_of_the_whole(checkpoint):
-    embedding = trained(SinusoidalEmbedding(20, 16, checkpoint=checkpoint))
+    embedding = trained(make_embedding(checkpoint))
     whole = embedding(40)
     for offset in range(30):
         for num_rows in (0, 1, 7):
@@ -51,8 +54,8 @@ def gradients(embedding: SinusoidalEmbedding) -> list[Tensor]:
 
 
 def test_gradients_reach_table_and_gain_and_are_equal_with_activation_checkpointing():
-    plain = gradients(trained(SinusoidalEmbedding(20, 16)))
-    checkpointed = gradients(trained(SinusoidalEmbedding(20, 16, checkpoint=True)))
+    plain = gradients(trained(make_embedding()))
+    checkpointed = gradients(trained(make_embedding(checkpoint=True)))
     assert len(plain) == len(checkpointed) == 2
     for without, with_ in zip(plain, checkpointed, strict=True):
         assert torch.equal(without, with_)
@@ -62,7 +65,7 @@ def test_gradients_reach_table_and_gain_and_are_equal_with_activation_checkpoint
 def test_checkpointing_keeps_fewer_activations():
     def kept_elements(checkpoint: bool) -> int:
         sizes: list[int] = []
-        embedding = SinusoidalEmbedding(20, 16, checkpoint=checkpoint)
+        embedding = make_embedding(checkpoint)
         own = {parameter.data_ptr() for parameter in embedding.parameters()}
 
         def keep(tensor: Tensor) -> Tensor:
@@ -75,8 +78,3 @@ def test_checkpointing_keeps_fewer_activations():
 
     assert kept_elements(checkpoint=False) > 0
     assert kept_elements(checkpoint=True) == 0
-
-
-def test_a_fixed_table_is_not_learned():
-    embedding = SinusoidalEmbedding(20, 16, learned=False)
-    assert [name for name, _ in embedding.named_parameters()] == ["gain"]

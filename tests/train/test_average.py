@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from audioroto.errors import UserError
+from audioroto.files import sha256_of
+from audioroto.model.asr import build_model
 from audioroto.model.checkpoint import load_checkpoint, save_checkpoint
 from audioroto.train.average import average_checkpoints
 
@@ -30,25 +32,69 @@ def test_half_precision_is_half_the_size_and_computes_in_single(trained, tmp_pat
         torch.testing.assert_close(second[name], tensor, rtol=1e-3, atol=1e-6)
 
 
-def test_a_share_of_the_model_before_is_mixed_in(trained, tmp_path):
-    name, out = "ctc.project.weight", tmp_path / "mixed.safetensors"
-    own = average_checkpoints(trained, tmp_path / "own.safetensors").weights[name]
+@pytest.fixture
+def continued(trained, tmp_path):
+    """An experiment folder of a run that began from its `before.safetensors`."""
+    folder = tmp_path / "continued"
+    (folder / "checkpoints").mkdir(parents=True)
     before = load_checkpoint(trained / "model.safetensors")
     before = replace(before, weights={key: tensor + 1 for key, tensor in before.weights.items()})
-    save_checkpoint(tmp_path / "before.safetensors", before)
+    save_checkpoint(folder / "before.safetensors", before)
+    chain = [{"model": "before.safetensors", "sha256": sha256_of(folder / "before.safetensors"), "step": before.step}]
+    for path in (trained / "checkpoints").iterdir():
+        part = load_checkpoint(path)
+        save_checkpoint(folder / "checkpoints" / path.name, replace(part, notes=part.notes | {"init_from": chain}))
+    return folder
+
+
+def test_a_share_of_the_model_before_is_mixed_in(continued, tmp_path):
+    name, out = "ctc.project.weight", tmp_path / "mixed.safetensors"
+    own = average_checkpoints(continued, tmp_path / "own.safetensors").weights[name]
+    before = load_checkpoint(continued / "before.safetensors")
     mixed = average_checkpoints(
-        trained, out, mix_with=tmp_path / "before.safetensors", mix_share=0.25, overrides=["encoder.local_heads=1"]
+        continued, out, mix_with=continued / "before.safetensors", mix_share=0.25, overrides=["encoder.local_heads=1"]
     )
     torch.testing.assert_close(mixed.weights[name], 0.75 * own + 0.25 * before.weights[name])
     read = load_checkpoint(out)
     assert (read.notes["mixed_with"]["share"], read.config.encoder.local_heads) == (0.25, 1)
     with pytest.raises(UserError, match=r"encoder\.width=64: weights were trained for 32"):
-        average_checkpoints(trained, out, overrides=["encoder.width=64"])
+        average_checkpoints(continued, out, overrides=["encoder.width=64"])
 
 
 def test_another_model_is_not_mixed_in(trained, tmp_path):
     with pytest.raises(UserError, match="another architecture"):
         average_checkpoints(trained, tmp_path / "mixed.safetensors", mix_with="english-small")
+
+
+def test_a_model_that_training_did_not_begin_from_is_not_mixed_in(trained, tmp_path):
+    with pytest.raises(UserError, match="not what training began from"):
+        average_checkpoints(trained, tmp_path / "mixed.safetensors", mix_with=trained / "model.safetensors")
+
+
+def test_checkpoints_of_two_runs_are_not_averaged(continued, tmp_path):
+    first = min((continued / "checkpoints").iterdir())
+    part = load_checkpoint(first)
+    train = part.config.train.model_copy(update={"seed": 7})
+    save_checkpoint(first, replace(part, config=part.config.model_copy(update={"train": train})))
+    with pytest.raises(UserError, match="of runs with other settings"):
+        average_checkpoints(continued, tmp_path / "model.safetensors")
+
+
+def test_a_rotation_is_one_in_half_precision_too(trained, tiny_config, tmp_path):
+    part = load_checkpoint(min((trained / "checkpoints").iterdir()))
+    rotation = tiny_config.rotation.model_copy(update={"planes": "butterfly", "orthogonal": "cayley"})
+    config = part.config.model_copy(update={"rotation": rotation})
+    model = build_model(config, part.tokenizer.vocab_size)
+    (tmp_path / "checkpoints").mkdir()
+    save_checkpoint(
+        tmp_path / "checkpoints" / "update-0000001.safetensors",
+        replace(part, config=config, weights=model.state_dict()),
+    )
+    average_checkpoints(tmp_path, tmp_path / "half.safetensors", half=True)
+    with torch.no_grad():
+        matrices = load_checkpoint(tmp_path / "half.safetensors").build().encoder.rotation()
+    identity = torch.eye(matrices.shape[-1]).expand_as(matrices)
+    torch.testing.assert_close(matrices @ matrices.mT, identity, rtol=0, atol=1e-5)
 
 
 def test_an_empty_folder_is_refused(tmp_path):

@@ -124,10 +124,14 @@ def test_the_running_average_is_what_is_validated_kept_and_resumed(tiny_config, 
     assert all(torch.equal(tensor, whole[name]) for name, tensor in plain.items())
 
 
-def test_switches_for_little_data_go_on_where_they_stopped(tiny_config, tone_corpus, trained, tmp_path):
+def test_all_components_and_switches_for_little_data_go_on_where_they_stopped(
+    tiny_config, tone_corpus, trained, tmp_path
+):
     changes = {
+        "position": {"mode": "loss", "probe_every_updates": 2, "probe_threshold": 0.0},
+        "rotation": {"planes": "butterfly", "orthogonal": "cayley"},
         "loss": {"consistency_weight": 0.2, "intermediate_weight": 0.3},
-        "encoder": {"layer_drop": 0.4},
+        "encoder": {"layer_drop": 0.4, "qk_norm": True, "bias": "dynamic", "local_heads": 1, "pooled_share": 0.5},
         "augment": {"nonspeech_share": 0.3},
     }
     sections = {name: getattr(tiny_config, name).model_copy(update=update) for name, update in changes.items()}
@@ -151,6 +155,23 @@ def test_other_settings_are_refused_unless_restarted(tiny_config, tone_corpus, t
     with pytest.raises(UserError, match=r"train\.batch_seconds was 8\.0, is 4\.0"):
         run(other, tone_corpus, trained, tmp_path)
     run(other, tone_corpus, trained, tmp_path, restart=True)
+
+
+def test_a_restarted_run_keeps_nothing_of_the_one_before(tiny_config, tone_corpus, trained, tmp_path):
+    run(change(tiny_config, max_updates=4, valid_every_updates=2), tone_corpus, trained, tmp_path)
+    run(change(tiny_config, max_updates=3, valid_every_updates=3), tone_corpus, trained, tmp_path, restart=True)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["update-0000003.safetensors"]
+
+
+def test_bad_updates_are_counted_over_an_interruption(trainer, tiny_config, tone_corpus, trained, tmp_path):
+    plans, (batch,) = next(trainer.iter_updates())
+    batch.waveforms[0, :4000] = float("nan")
+    for _ in range(9):
+        trainer.update(plans, [batch])
+    trainer.save()
+    resumed = begin(tiny_config, tone_corpus, trained, tmp_path)
+    with pytest.raises(UserError, match="10 updates in a row"):
+        resumed.update(plans, [batch])
 
 
 def test_other_training_data_is_refused(tiny_config, tone_corpus, trained, tmp_path):
@@ -189,7 +210,7 @@ def test_of_many_parts_the_one_to_blame_is_kept_and_computed_again(tiny_config, 
     assert len(batches) > 2
     batches[1].waveforms[0, :4000] = float("nan")
     trainer.update(plans, batches)
-    assert [path.name for path in (tmp_path / "bad_batches").iterdir()] == ["update-0000000-1.safetensors"]
+    assert [path.name for path in (tmp_path / "bad_batches").iterdir()] == ["update-0000001-1.safetensors"]
     assert caplog.text.count("first in the output of fbank") == 1
     assert batches[1].ids[0] in caplog.text
     assert batches[0].ids[0] not in caplog.text
