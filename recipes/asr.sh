@@ -284,7 +284,7 @@ if begin score; then
     for name in "${scored[@]}"; do
         recognized=$exp_dir/recognize/$name
         reference=$data_dir/${name%/*}/text
-        inputs=("$reference" "$recognized/text" "$recognized/words.ctm")
+        inputs=("$reference" "$recognized"/{text,words.ctm,recognition.json})
         transcript=$recognized/score.txt
         outputs=("$transcript")
         step "score-${name%/*}-${name##*/}" audioroto score "$reference" "$recognized/text" \

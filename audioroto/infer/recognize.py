@@ -169,6 +169,7 @@ def _write(folder: Path, mode: str, parts: Sequence[Part], recognizer: Recognize
         "real_time_factor": round(recognition.real_time_factor, 5),
         "lm": recognizer.words.name if recognizer.words and mode in MODES_WITH_LM else None,
         "parameters": recognizer.engine.num_parameters,
+        "normalizer": recognizer.engine.config.text.normalizer,
         "settings": recognizer.settings.model_dump(mode="json", exclude={"mode"}),
     }
     write_table(folder / "text", {key: transcript.text for key, transcript in transcripts.items()})

@@ -47,6 +47,22 @@ def test_the_normaliser_is_chosen(data: Path) -> None:
         run(data / "ref", data / "hyp", "--normalizer", "english")
 
 
+def test_without_a_choice_the_normaliser_is_that_of_the_model(data: Path) -> None:
+    for name, facts in {"new": {"normalizer": "english-v1"}, "old": {}}.items():
+        (data / name).mkdir()
+        (data / name / "text").write_text("a-1 cafe it's five\na-2 no\nb-1 yes\n", encoding="utf-8")
+        (data / name / "recognition.json").write_text(json.dumps(facts))
+    for hypothesis in (data / "new", data / "new" / "text"):
+        scores = json.loads(run(data / "ref", hypothesis, "--json"))
+        assert (scores["normalizer"], scores["words"]["errors"]) == ("english-v1", 0)
+    assert json.loads(run(data / "ref", data / "old", "--json"))["normalizer"] == "librispeech-v1"
+    assert json.loads(run(data / "ref", data / "hyp", data / "new", "--json"))["A"]["normalizer"] == "english-v1"
+    with pytest.raises(UserError, match=r"differ \(english-v1, librispeech-v1\): choose one by --normalizer"):
+        run(data / "ref", data / "old", data / "new")
+    chosen = json.loads(run(data / "ref", data / "new", "--normalizer", "librispeech-v1", "--json"))
+    assert chosen["words"]["errors"] == 1
+
+
 def test_two_hypotheses_are_compared(data: Path) -> None:
     output = run(data / "ref", data / "hyp", data / "hyp.trn", "--out-dir", data / "out")
     assert "WER of B - WER of A: -25.00 % absolute" in output

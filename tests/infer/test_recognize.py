@@ -28,6 +28,7 @@ def test_a_data_directory_becomes_a_folder_for_each_mode(trained, tone_corpus, t
         assert (recognition.utterances, recognition.gated) == (8, 0)
         facts = json.loads((folder / "recognition.json").read_text())
         assert (facts["mode"], facts["lm"], facts["settings"]["beam_size"]) == (recognition.mode, None, 7)
+        assert facts["normalizer"] == recognizer.engine.config.text.normalizer
         assert abs(facts["audio_seconds"] - sum(u.seconds for u in utterances)) < 0.01
         assert facts["real_time_factor"] >= facts["search_real_time_factor"] > 0
         assert facts["peak_memory_bytes"] == recognition.peak_memory_bytes < 2**32
