@@ -166,14 +166,21 @@ def _read_rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     if table.suffix.lower() == ".csv":
         first = content.partition("\n")[0]
         delimiter = ";" if first.count(";") > first.count(",") else ","
-        reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter)
+        reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
     else:
         # Note: quotes in a TSV are part of the text; taken as quoting, one of them would swallow the following rows.
         reader = csv.reader(io.StringIO(content, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+    rows: list[tuple[int, list[str]]] = []
+    begin = 1  # line of the row
     try:
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+        for row in reader:
+            rows.append((begin, [cell.strip() for cell in row]))
+            begin = reader.line_num + 1
     except csv.Error as error:
-        raise UserError(f"{table} line {reader.line_num}: {error}") from None
+        raise UserError(
+            f"{table} line {begin}: the row that begins here cannot be read ({error}); a quote that opens a cell must "
+            "close it, and quotes within are doubled"
+        ) from None
     cells = [(line, row) for line, row in rows if any(row)]
     if not cells:
         raise UserError(f"{table} is empty. {EXPECTED}.")

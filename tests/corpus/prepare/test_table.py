@@ -80,6 +80,8 @@ def test_rows_without_audio_or_text_are_listed_and_skipped(tmp_path: Path, caplo
         ("t.csv", "path,speaker\na.wav,s\n", "line 1: 0 columns for text"),
         ("t.csv", "path,file,text\na.wav,a.wav,HI\n", "line 1: 2 columns for path"),
         ("t.csv", "path,text\na.wav,HELLO, YOU\n", "line 2 has 3 columns, 2 are expected"),
+        ("t.csv", 'path,text\na.wav,HI\na.wav,"HI\na.wav,HO\na.wav,HI\n', "line 3: .* a quote that opens a cell must"),
+        ("t.csv", 'path,text\na.wav,"HI\na.wav,"HO"\n', "line 2: .* a quote that opens a cell must close it"),
         ("t.csv", "path,text\n,HELLO\n", "line 2: the audio path is empty"),
         ("t.tsv", b"a.wav\tHI\na.wav\tcaf\xe9\n", "line 2 is not UTF-8"),
         ("t.tsv", "gone.wav\tHI\n", "no row has both"),
