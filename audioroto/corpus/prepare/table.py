@@ -5,6 +5,7 @@ import hashlib
 import io
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -86,7 +87,7 @@ def hold_out(utterances: Sequence[Utterance], share: float) -> set[str]:
     """Ids of the utterances that make up about `share` of the audio: those of whole speakers where that works out.
 
     Always the same ones, by the hash of their names. Where every speaker is too long to be held out (there is only one,
-    say) single utterances are, with a warning.
+    say) single utterances are, all of a file together, with a warning.
     """
     seconds: dict[str, float] = {}
     for utterance in utterances:
@@ -99,7 +100,13 @@ def hold_out(utterances: Sequence[Utterance], share: float) -> set[str]:
         "no speaker is short enough to be held out (or the table names none): single utterances are, "
         "whose speakers are trained on"
     )
-    return _fill({utterance.id: utterance.seconds for utterance in utterances}, budget, most_seconds=float("inf"))
+    first_of_file: dict[Path, str] = {}
+    seconds = {}
+    for utterance in sorted(utterances, key=lambda utterance: utterance.id):
+        first = first_of_file.setdefault(utterance.path, utterance.id)
+        seconds[first] = seconds.get(first, 0.0) + utterance.seconds
+    chosen = _fill(seconds, budget, most_seconds=float("inf"))
+    return {utterance.id for utterance in utterances if first_of_file[utterance.path] in chosen}
 
 
 def _fill(seconds: dict[str, float], budget: float, most_seconds: float) -> set[str]:
@@ -139,6 +146,13 @@ def _list_utterances(table: Path, audio_dir: Path, normalizer: str | None) -> li
             name = make_unique(stem if stem.startswith(f"{speaker}-") else f"{speaker}-{stem}", utterances)
         text = normalize(row["text"], normalizer) if normalizer else " ".join(row["text"].split())
         utterances[name] = Utterance(name, speaker, audio, UNMEASURED, text)
+    rows_of = Counter(utterance.path for utterance in utterances.values())
+    repeated = [path for path, num_rows in rows_of.items() if num_rows > 1]
+    if repeated:
+        log.warning(
+            "%s: %d audio files have several rows, %s first, and each row is an utterance: keep one for each file",
+            *(table, len(repeated), repeated[0]),
+        )
     return list(utterances.values())
 
 

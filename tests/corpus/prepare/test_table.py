@@ -143,15 +143,24 @@ def test_texts_with_digits_are_spelled_or_warned_of(tmp_path: Path, caplog: pyte
 
 
 def test_of_a_single_speaker_utterances_are_held_out(caplog: pytest.LogCaptureFixture) -> None:
-    utterances = [Utterance(f"s-{index}", "s", Path("x.wav"), 1.0, "HI") for index in range(50)]
+    utterances = [Utterance(f"s-{index}", "s", Path(f"{index}.wav"), 1.0, "HI") for index in range(50)]
     assert len(hold_out(utterances, 0.1)) == 5
     assert "no speaker is short enough" in caplog.text
+
+
+def test_rows_of_one_file_are_warned_of_and_never_parted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = {f"{index}.wav": 0.2 for index in range(10)}
+    table = make_corpus(tmp_path, "t.tsv", "".join(f"{name}\tHI\n" for name in 3 * [*files]), files)
+    summaries = prepare_table(table, tmp_path / "out", valid_share=0.2, test_share=0.2)
+    heard = [{each.path for each in read_datadir(tmp_path / "out" / name)} for name in summaries]
+    assert sum(map(len, heard)) == len(set.union(*heard)) == 10
+    assert f"10 audio files have several rows, {tmp_path / '0.wav'} first" in caplog.text
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(0.5, 20)), min_size=20, max_size=60), st.floats(0.05, 0.3))
 def test_about_the_share_is_held_out(rows: list[tuple[int, float]], share: float) -> None:
     utterances = [
-        Utterance(f"{index}", f"s{speaker}", Path("x.wav"), seconds, "HI")
+        Utterance(f"{index}", f"s{speaker}", Path(f"{index}.wav"), seconds, "HI")
         for index, (speaker, seconds) in enumerate(rows)
     ]
     held_out = hold_out(utterances, share)
