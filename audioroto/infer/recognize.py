@@ -17,7 +17,7 @@ from audioroto.corpus.batches import make_batches
 from audioroto.corpus.datadir import Utterance, read_datadir, write_table
 from audioroto.errors import UserError
 from audioroto.files import write_text
-from audioroto.infer.modes import MODES_WITH_LM, find_mode
+from audioroto.infer.modes import MODES, MODES_WITH_LM, find_mode
 from audioroto.infer.parts import Part, PartFolder
 from audioroto.infer.processes import Team, divide
 from audioroto.infer.recognizer import Recognizer
@@ -62,8 +62,11 @@ def recognize_datadir(
     `recognition.json`. What libraries keep of one mode's memory counts for the modes after it: for a figure to compare,
     recognize in one mode at a time. The processes of `team` share the utterances; its leader merges what they found,
     and returns it, the others nothing. With `origin`, what the texts depend on (`describe_origin`), a run that was
-    stopped goes on where it was when it is called again. Raises UserError for an unknown mode.
+    stopped goes on where it was when it is called again. Raises UserError for an unknown mode,
+    or for none.
     """
+    if not modes:
+        raise UserError(f"there is no mode to recognize in; give one or more of {', '.join(MODES)}")
     for mode in modes:
         find_mode(mode)
     team = team or Team()
