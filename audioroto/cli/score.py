@@ -34,14 +34,20 @@ def score(
     A missing hypothesis counts as deletions of all its words.
     """
     import json
-    from dataclasses import asdict
 
     from rich.console import Console
 
     from audioroto.errors import UserError
     from audioroto.score.confidence import format_grades, grade_utterances, summarize_grades, write_grades
     from audioroto.score.evaluation import compare, evaluate
-    from audioroto.score.report import format_comparison, format_scores, make_summary, make_summary_table, write_report
+    from audioroto.score.report import (
+        format_comparison,
+        format_scores,
+        make_comparison_summary,
+        make_summary,
+        make_summary_table,
+        write_report,
+    )
 
     if ctm and hyp2:
         raise UserError("--ctm is of one hypothesis; score the two one by one to see their confidences")
@@ -61,7 +67,7 @@ def score(
         summaries = {name: make_summary(evaluation) for name, evaluation in evaluations.items()}
         if grades:
             summaries["A"]["confidence"] = summarize_grades(grades)
-        result = {**summaries, "comparison": asdict(comparison)} if comparison else summaries["A"]
+        result = {**summaries, "comparison": make_comparison_summary(comparison)} if comparison else summaries["A"]
         print(json.dumps(result, indent=2, ensure_ascii=False))
         return
     for name, evaluation in evaluations.items():

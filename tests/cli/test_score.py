@@ -73,6 +73,16 @@ def test_two_hypotheses_are_compared(data: Path) -> None:
     assert result["comparison"]["difference"] == -0.25
 
 
+def test_json_of_references_without_words_has_no_infinity(data: Path) -> None:
+    (data / "silence").write_text("a-1\n")
+    (data / "said").write_text("a-1 OH\n")
+    printed = run(data / "silence", data / "said", data / "silence", "--json")
+    comparison = json.loads(printed, parse_constant=lambda name: 1 / 0)["comparison"]
+    assert comparison["difference"] is None
+    assert comparison["interval"] == {"low": None, "high": None}
+    assert comparison["probability_b_better"] == 1.0
+
+
 def test_the_report_goes_into_the_folder(data: Path) -> None:
     output = run(data / "ref" / "text", data / "hyp", "--out-dir", data / "out")
     assert output.startswith((data / "out" / "wer.txt").read_text("utf-8"))
