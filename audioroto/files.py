@@ -16,11 +16,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Makes the parent folders. A full disk, an exception or Ctrl-C leaves an earlier file at `path` as it was; of a link,
     the file it leads to. The temporary name keeps the suffix, because libraries choose the format by it. Raises
-    UserError where a folder, a device or a pipe lies at `path`.
+    UserError where a device or a pipe lies at `path`, and names `path` in an OSError that names no file.
     """
     path = Path(path)
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
+    if target.exists() and not (target.is_file() or target.is_dir()):
         raise UserError(f"{path} is no regular file, and nothing is put in its place: give the output another name")
     target.parent.mkdir(parents=True, exist_ok=True)
     # Note: a file's name may be 255 bytes long, and a character four.
@@ -36,6 +36,10 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, target)
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
