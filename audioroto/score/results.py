@@ -192,10 +192,11 @@ def compare_results(a: TestSetResult, b: TestSetResult) -> PairedComparison:
     return paired_bootstrap(a.utterances.errors, b.utterances.errors, a.utterances.words)
 
 
-def format_results(runs: Sequence[RunResult], learning_curve: str = "") -> str:
+def format_results(runs: Sequence[RunResult], learning_curve: str = "", folder: str = "results") -> str:
     """RESULTS.md: every result by test set and word error rate, then how to make each run again, and its notes.
 
-    `learning_curve` names a picture of error rates over hours of speech beside it, if there is one.
+    `learning_curve` names a picture of error rates over hours of speech beside it, if there is one; `folder` is where
+    the runs and their pictures lie, seen from it.
     """
     rows = [(result, run) for run in runs for result in run.results]
     rows.sort(key=lambda row: (row[0].test_set, row[0].wer, row[1].run))
@@ -243,11 +244,11 @@ def format_results(runs: Sequence[RunResult], learning_curve: str = "") -> str:
         ),
     )
     notes = [f"**{run.run}**: {run.notes.strip()}\n" for run in runs if run.notes.strip()]
-    curves = [f"![Training curve of {run.run}](results/{run.curve})\n" for run in runs if run.curve]
+    curves = [f"![Training curve of {run.run}]({folder}/{run.curve})\n" for run in runs if run.curve]
     return "\n".join(
         [
             f"# Results: {corpora}\n",
-            "Made by `audioroto results` from `results/*.json`: do not edit. Intervals: bootstrap over utterances. "
+            f"Made by `audioroto results` from `{folder}/*.json`: do not edit. Intervals: bootstrap over utterances. "
             "RTF: seconds of computing for a second of audio; memory: at most, beside the model.\n",
             results,
             *([f"![Word error rate over hours of training speech]({learning_curve})\n"] if learning_curve else []),
