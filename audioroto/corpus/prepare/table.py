@@ -58,7 +58,7 @@ def prepare_table(
     audio or text are skipped with a warning. A share is the part of the audio, 0 to 1, to hold out: see `hold_out`.
     """
     shares = {"valid": valid_share, "test": test_share}
-    if min(shares.values()) < 0 or sum(shares.values()) >= 1:
+    if not all(0 <= share < 1 for share in shares.values()) or sum(shares.values()) >= 1:
         raise UserError(
             f"the shares of audio to hold out are {valid_share} and {test_share}: give 0 or more, together less than 1"
         )
@@ -78,6 +78,12 @@ def prepare_table(
             utterances = [utterance for utterance in utterances if utterance.id not in held_out]
             remaining -= share
     parts = {split: utterances, **parts}
+    empty = [name for name, part in parts.items() if not part]
+    if empty:
+        raise UserError(
+            f"{table}: with the shares {valid_share} for valid and {test_share} for test, nothing is left for "
+            f"{' and '.join(empty)}: the usable utterances are too few; give more of them, or no share"
+        )
     for name, part in parts.items():
         write_datadir(out_dir / name, part)
     return {name: summarize(part) for name, part in parts.items()}

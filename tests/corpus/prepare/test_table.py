@@ -103,8 +103,17 @@ def test_held_out_speakers_make_the_valid_split(tmp_path: Path) -> None:
     assert summaries == prepare_table(table, tmp_path / "out", valid_share=0.2)
     with pytest.raises(UserError, match="give the split another name"):
         prepare_table(table, tmp_path / "out", split="valid", valid_share=0.2)
-    with pytest.raises(UserError, match="less than 1"):
-        prepare_table(table, tmp_path / "out", valid_share=10)
+    for share in (10.0, float("nan")):
+        with pytest.raises(UserError, match="less than 1"):
+            prepare_table(table, tmp_path / "refused", valid_share=share)
+    assert not (tmp_path / "refused").exists()
+
+
+def test_too_few_utterances_for_the_shares_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    table = make_corpus(tmp_path, "t.tsv", "a.wav\tHI\n", {"a.wav": 0.5})
+    with pytest.raises(UserError, match=r"shares 0.1 for valid and 0.2 for test, nothing is left for train and test"):
+        prepare_table(table, tmp_path / "out", valid_share=0.1, test_share=0.2)
+    assert not (tmp_path / "out").exists()
 
 
 def test_valid_and_test_are_held_out_apart(tmp_path: Path) -> None:
