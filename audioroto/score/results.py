@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from audioroto.errors import UserError
 from audioroto.files import write_text
 from audioroto.score.evaluation import Evaluation
-from audioroto.score.significance import Interval, PairedComparison, bootstrap_interval, paired_bootstrap
 
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -175,21 +174,6 @@ def read_runs(folder: str | os.PathLike[str]) -> list[RunResult]:
     if not paths:
         raise UserError(f"{folder} holds no <run>.json; run the recipe to its scoring stage first")
     return [read_run(path) for path in paths]
-
-
-def recompute_interval(result: TestSetResult) -> Interval:
-    """The 95 % interval over utterances, from the counts that the JSON holds."""
-    return bootstrap_interval(result.utterances.errors, result.utterances.words)
-
-
-def compare_results(a: TestSetResult, b: TestSetResult) -> PairedComparison:
-    """Paired bootstrap of two results, from the counts that their JSON holds; negative: `b` is better.
-
-    Raises UserError when they are not of the same utterances with the same reference words.
-    """
-    if (a.utterances.ids_sha256, a.utterances.words) != (b.utterances.ids_sha256, b.utterances.words):
-        raise UserError(f"{a.test_set} ({a.mode}) and {b.test_set} ({b.mode}) are not of the same reference utterances")
-    return paired_bootstrap(a.utterances.errors, b.utterances.errors, a.utterances.words)
 
 
 def format_results(runs: Sequence[RunResult], learning_curve: str = "", folder: str = "results") -> str:
