@@ -7,18 +7,24 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from audioroto.errors import UserError
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path` to write to; renamed to `path` when the block ends, removed when it fails.
 
-    Makes the parent folders. A full disk, an exception or Ctrl-C leaves an earlier file at `path` as it was. The
-    temporary name keeps the suffix, because libraries choose the format by it.
+    Makes the parent folders. A full disk, an exception or Ctrl-C leaves an earlier file at `path` as it was; of a link,
+    the file it leads to. The temporary name keeps the suffix, because libraries choose the format by it. Raises
+    UserError where a device or a pipe lies at `path`, and names `path` in an OSError that names no file.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    target = Path(os.path.realpath(path))
+    if target.exists() and not (target.is_file() or target.is_dir()):
+        raise UserError(f"{path} is no regular file, and nothing is put in its place: give the output another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
     # Note: a file's name may be 255 bytes long, and a character four.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{path.stem[:40]}-", suffix=path.suffix)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -29,7 +35,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.filename is None:
+            error.filename = os.fspath(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

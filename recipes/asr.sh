@@ -51,8 +51,7 @@ Usage: $0 [--name value | --name=value ...]
   --run NAME           keep the scores in results/NAME.json beside --exp-dir
                        and make RESULTS.md anew                           (${run:-no})
   --notes TEXT         what a reader of these results should know         (${notes:-none})
-  --restart            train afresh where a run with other settings or data
-                       lies in --exp-dir                                  (${restart})
+  --restart            train afresh, whatever run lies in --exp-dir       (${restart})
   --dry-run            print the commands, run nothing
 
 Stages: $(list_stages)
@@ -176,7 +175,7 @@ begin() {
 printf 'cd %s\n. recipes/path.sh\n' "$(quote "$root")"
 # shellcheck source=recipes/path.sh
 if ! $dry_run; then . "$root/recipes/path.sh"; fi
-transcript=''
+transcript='' again=()
 
 if begin download; then
     if $download; then
@@ -241,13 +240,14 @@ if begin train; then
     mapfile -t inputs < <(tables_of "$train_dir" "$valid_dir")
     inputs+=("${begun_from[1]}" "${configs[@]}")
     outputs=("$exp_dir/metrics.jsonl")
-    if $restart && ! $dry_run; then rm -f -- "$exp_dir/resume.safetensors" "$exp_dir/checkpoints"/*; fi
+    if $restart; then again=(--restart); fi
     train=(audioroto train)
     if ((num_processes > 1)); then
         train=(torchrun --standalone --nproc-per-node "$num_processes" -m audioroto train)
     fi
     step train "${train[@]}" --train-dir "$train_dir" --valid-dir "$valid_dir" \
         "${begun_from[@]}" --exp-dir "$exp_dir" "${configuration[@]}"
+    again=()
 fi
 
 if begin average; then
@@ -284,7 +284,7 @@ if begin score; then
     for name in "${scored[@]}"; do
         recognized=$exp_dir/recognize/$name
         reference=$data_dir/${name%/*}/text
-        inputs=("$reference" "$recognized/text" "$recognized/words.ctm")
+        inputs=("$reference" "$recognized"/{text,words.ctm,recognition.json})
         transcript=$recognized/score.txt
         outputs=("$transcript")
         step "score-${name%/*}-${name##*/}" audioroto score "$reference" "$recognized/text" \

@@ -1,5 +1,6 @@
 # Steps that run only when something has changed: sourced by asr.sh. They read its `exp_dir`, `dry_run`, and what it sets
-# for each step: `inputs` and `outputs` (paths), and `transcript` (a file for what is printed, or nothing).
+# for each step: `inputs` and `outputs` (paths), `transcript` (a file for what is printed, or nothing), and `again` (words
+# behind the command that have it done again whatever its stamp says, and that its stamp leaves out; mostly none).
 # shellcheck shell=bash disable=SC2154
 
 # Words as they can be pasted into a shell.
@@ -33,14 +34,15 @@ step() {
     local stamp=$exp_dir/stamps/$1 description path fresh=true
     shift
     if [[ -n $transcript ]]; then
-        printf '%s | tee %s\n' "$(quote "$@")" "$(quote "$transcript")"
+        printf '%s | tee %s\n' "$(quote "$@" "${again[@]}")" "$(quote "$transcript")"
     else
-        quote "$@"
+        quote "$@" "${again[@]}"
     fi
     if $dry_run; then return; fi
 
     description=$(describe "$@")
     for path in "${outputs[@]}"; do if [[ ! -e $path ]]; then fresh=false; fi; done
+    if ((${#again[@]})); then fresh=false; fi
     if $fresh && [[ -e $stamp && $(<"$stamp") == "$description" ]]; then
         if [[ -n $transcript ]]; then cat -- "$transcript"; fi
         printf '# up to date\n'
@@ -51,9 +53,9 @@ step() {
     mkdir -p -- "${stamp%/*}"
     if [[ -n $transcript ]]; then
         mkdir -p -- "${transcript%/*}"
-        "$@" | tee -i -- "$transcript"
+        "$@" "${again[@]}" | tee -i -- "$transcript"
     else
-        "$@"
+        "$@" "${again[@]}"
     fi
     printf '%s\n' "$description" >"$stamp.part"
     mv -- "$stamp.part" "$stamp"

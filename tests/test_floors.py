@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 
 FLOORS = [
-    ["errors", "files"],  # 0  what every room says and writes with
-    ["config"],  # 1  every knob
-    ["audio", "text", "nn", "score"],  # 2  signal · strings · layers · error rates
-    ["features"],  # 3  waveform → frames
-    ["corpus", "model"],  # 4  utterances and batches · networks, losses, checkpoint
-    ["search"],  # 5  model outputs → hypotheses
-    ["train", "infer", "export"],  # 6  fit a model · use a model · other runtimes
-    ["bench", "serve"],  # 7  measure · answer over the network
-    ["cli"],  # 8  verbs: parse, call, print
+    ["errors"],  # 0  what is said when it cannot go on
+    ["files"],  # 1  files that are whole or not there
+    ["config"],  # 2  every knob
+    ["audio", "text", "nn", "score"],  # 3  signal · strings · layers · error rates
+    ["features"],  # 4  waveform → frames
+    ["corpus", "model"],  # 5  utterances and batches · networks, losses, checkpoint
+    ["search"],  # 6  model outputs → hypotheses
+    ["train", "infer", "export"],  # 7  fit a model · use a model · other runtimes
+    ["bench", "serve"],  # 8  measure · answer over the network
+    ["cli"],  # 9  verbs: parse, call, print
     ["__init__", "__main__"],  # the roof
 ]
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -143,7 +143,9 @@ def _decode(material: str | bytes, reading: _Reading) -> Iterator[np.ndarray]:
     try:
         sound = _open_soundfile(material)
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: soundfile wants to be told about .raw files
-        yield from _decode_with_ffmpeg(material, reading, reason=_last_line(str(error)))
+        # Note: libsndfile's errors as text repeat what was opened, of a stream the address of a Python object.
+        reason = error.error_string if isinstance(error, soundfile.LibsndfileError) else str(error)
+        yield from _decode_with_ffmpeg(material, reading, _last_line(reason))
         return
     with sound:
         yield from _read_blocks(sound, reading)

@@ -26,7 +26,13 @@ from audioroto.infer.inputs import STANDARD_INPUT, find_audio
 from audioroto.model.device import choose_device
 from audioroto.model.memory import PeakMemory
 from audioroto.score.evaluation import Evaluation, compare, evaluate
-from audioroto.score.report import format_comparison, format_interval, make_summary, write_report
+from audioroto.score.report import (
+    format_comparison,
+    format_interval,
+    make_comparison_summary,
+    make_summary,
+    write_report,
+)
 from audioroto.text.normalize import normalize
 
 MEMORY_LIMIT_SECONDS = 3600.0
@@ -121,7 +127,7 @@ def bench_transcribe(
             }
             for one in measured
         ],
-        "differences": {name: asdict(comparison) for name, comparison in comparisons.items()},
+        "differences": {name: make_comparison_summary(found) for name, found in comparisons.items()},
     }
     write_figures(out_dir / "figures.json", figures)
     write_text(out_dir / "leaderboard.md", board)

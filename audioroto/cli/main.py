@@ -1,5 +1,6 @@
 """The command line: the table of verbs, and what happens when something goes wrong."""
 
+import errno
 import logging
 import sys
 from importlib import import_module
@@ -31,6 +32,16 @@ VERBS = (
     "show",
     "doctor",
 )
+
+
+# What the system's own words for these lack: the next step.
+NEXT_STEPS = {
+    errno.ENOSPC: "the disk is full; free some space and give the same command again",
+    errno.EDQUOT: "your share of the disk is full; free some space and give the same command again",
+    errno.EEXIST: "a file lies where a folder is wanted; give another name",
+    errno.ENOTDIR: "a file lies where a folder is wanted; give another name",
+    errno.EISDIR: "a folder lies where a file is wanted; give another name",
+}
 
 
 class _InOrder(TyperGroup):
@@ -76,7 +87,13 @@ def main() -> None:
             raise
         if isinstance(error, BrokenPipeError):
             sys.exit(0)  # the reader of our output has seen enough
-        print(f"audioroto: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"audioroto: {' '.join(_say(error).split())}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _say(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in NEXT_STEPS and error.filename is not None:
+        return f"{error.filename2 or error.filename}: {NEXT_STEPS[error.errno]}"
+    return str(error)

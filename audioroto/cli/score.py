@@ -1,5 +1,6 @@
 """audioroto score"""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,13 @@ def score(
     hyp: Annotated[Path, typer.Argument(help="Hypothesis: the same, or a .trn file.")],
     hyp2: Annotated[Path | None, typer.Argument(help="A second hypothesis, compared with the first.")] = None,
     normalizer: Annotated[
-        str, typer.Option(help="Applied to all texts before they are scored; none: as they are.")
-    ] = "librispeech-v1",
+        str | None,
+        typer.Option(
+            help="Applied to all texts before they are scored; none: as they are. Without it: that of the model, as "
+            "recognition.json beside HYP says, or else librispeech-v1.",
+            show_default=False,
+        ),
+    ] = None,
     utt2spk: Annotated[Path | None, typer.Option(help="Speaker of each utterance; else utt2spk beside REF.")] = None,
     ctm: Annotated[
         Path | None,
@@ -28,19 +34,26 @@ def score(
     A missing hypothesis counts as deletions of all its words.
     """
     import json
-    from dataclasses import asdict
 
     from rich.console import Console
 
     from audioroto.errors import UserError
     from audioroto.score.confidence import format_grades, grade_utterances, summarize_grades, write_grades
     from audioroto.score.evaluation import compare, evaluate
-    from audioroto.score.report import format_comparison, format_scores, make_summary, make_summary_table, write_report
+    from audioroto.score.report import (
+        format_comparison,
+        format_scores,
+        make_comparison_summary,
+        make_summary,
+        make_summary_table,
+        write_report,
+    )
 
     if ctm and hyp2:
         raise UserError("--ctm is of one hypothesis; score the two one by one to see their confidences")
-    references, speakers = _read_texts(ref, normalizer), _read_speakers(ref, utt2spk)
     paths = {"A": hyp} if hyp2 is None else {"A": hyp, "B": hyp2}
+    normalizer = normalizer or _find_normalizer(paths.values())
+    references, speakers = _read_texts(ref, normalizer), _read_speakers(ref, utt2spk)
     hypotheses = {name: _read_texts(path, normalizer) for name, path in paths.items()}
     evaluations = {name: evaluate(references, texts, normalizer, speakers) for name, texts in hypotheses.items()}
     comparison = compare(evaluations["A"], evaluations["B"]) if hyp2 else None
@@ -54,7 +67,7 @@ def score(
         summaries = {name: make_summary(evaluation) for name, evaluation in evaluations.items()}
         if grades:
             summaries["A"]["confidence"] = summarize_grades(grades)
-        result = {**summaries, "comparison": asdict(comparison)} if comparison else summaries["A"]
+        result = {**summaries, "comparison": make_comparison_summary(comparison)} if comparison else summaries["A"]
         print(json.dumps(result, indent=2, ensure_ascii=False))
         return
     for name, evaluation in evaluations.items():
@@ -64,6 +77,19 @@ def score(
         print(format_comparison(comparison, "A", "B"))
     if grades:
         print(format_grades(grades))
+
+
+def _find_normalizer(paths: Iterable[Path]) -> str:
+    import json
+
+    from audioroto.errors import UserError
+
+    facts = [(path if path.is_dir() else path.parent) / "recognition.json" for path in paths]
+    # Note: what earlier versions recognized does not name it.
+    named = {json.loads(file.read_text("utf-8")).get("normalizer", "librispeech-v1") for file in facts if file.exists()}
+    if len(named) > 1:
+        raise UserError(f"the models' normalisers differ ({', '.join(sorted(named))}): choose one by --normalizer")
+    return named.pop() if named else "librispeech-v1"
 
 
 def _read_texts(path: Path, normalizer: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Utterances to tensors: reads, perturbs and pads audio in worker processes, beside the training."""
 
 import hashlib
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,11 +125,13 @@ def _use_workers(num_workers: int) -> dict[str, Any]:
     return {
         "num_workers": num_workers,
         "prefetch_factor": 4 if num_workers else None,
-        "worker_init_fn": _use_one_thread,
+        "worker_init_fn": _begin_worker,
         # Note: a fork of a process whose threads hold locks can hang; a fresh interpreter cannot.
         "multiprocessing_context": "forkserver" if num_workers else None,
     }
 
 
-def _use_one_thread(_: int) -> None:
+def _begin_worker(_: int) -> None:
     torch.set_num_threads(1)
+    # Note: a terminal's Ctrl-C reaches workers too, which training still needs to come to the point where it saves.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

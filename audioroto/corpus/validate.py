@@ -115,7 +115,7 @@ def _keep_intersection(path: Path, tables: _Tables) -> list[str]:
     everything = {entry.key for name in (_source(tables), "text", "utt2spk") for entry in tables.get(name, [])}
     recordings = {entry.key for entry in tables.get("wav.scp", []) if entry.value}
     if "segments" in tables:
-        tables["segments"] = [entry for entry in tables["segments"] if entry.value.partition(" ")[0] in recordings]
+        tables["segments"] = [entry for entry in tables["segments"] if _recording_of(entry) in recordings]
     names = [name for name in (_source(tables), "text", "utt2spk") if name in tables]
     kept = set.intersection(*({entry.key for entry in tables[name] if entry.value} for name in names))
     if not kept:
@@ -213,7 +213,7 @@ def _check_ids(path: Path, tables: _Tables) -> Iterator[Problem]:
                 yield Problem(path / name, entry.line, message, fixable=True)
     recordings = {entry.key for entry in tables.get("wav.scp", [])}
     for entry in tables.get("segments", []):
-        recording = entry.value.partition(" ")[0]
+        recording = _recording_of(entry)
         if recording not in recordings:
             message = f"recording {recording} of utterance {entry.key} is not in wav.scp"
             yield Problem(path / "segments", entry.line, message, fixable=True)
@@ -313,6 +313,10 @@ def _segment_seconds(segments: list[_Entry], seconds: dict[str, float]) -> dict[
         if recording in seconds and length > 0:
             lengths[entry.key] = length
     return lengths
+
+
+def _recording_of(segment: _Entry) -> str:
+    return next(iter(segment.value.split()), "")
 
 
 def _parse_segment(entry: _Entry) -> tuple[str, float, float]:

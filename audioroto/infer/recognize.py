@@ -17,7 +17,7 @@ from audioroto.corpus.batches import make_batches
 from audioroto.corpus.datadir import Utterance, read_datadir, write_table
 from audioroto.errors import UserError
 from audioroto.files import write_text
-from audioroto.infer.modes import MODES_WITH_LM, find_mode
+from audioroto.infer.modes import MODES, MODES_WITH_LM, find_mode
 from audioroto.infer.parts import Part, PartFolder
 from audioroto.infer.processes import Team, divide
 from audioroto.infer.recognizer import Recognizer
@@ -62,8 +62,11 @@ def recognize_datadir(
     `recognition.json`. What libraries keep of one mode's memory counts for the modes after it: for a figure to compare,
     recognize in one mode at a time. The processes of `team` share the utterances; its leader merges what they found,
     and returns it, the others nothing. With `origin`, what the texts depend on (`describe_origin`), a run that was
-    stopped goes on where it was when it is called again. Raises UserError for an unknown mode.
+    stopped goes on where it was when it is called again. Raises UserError for an unknown mode,
+    or for none.
     """
+    if not modes:
+        raise UserError(f"there is no mode to recognize in; give one or more of {', '.join(MODES)}")
     for mode in modes:
         find_mode(mode)
     team = team or Team()
@@ -169,6 +172,7 @@ def _write(folder: Path, mode: str, parts: Sequence[Part], recognizer: Recognize
         "real_time_factor": round(recognition.real_time_factor, 5),
         "lm": recognizer.words.name if recognizer.words and mode in MODES_WITH_LM else None,
         "parameters": recognizer.engine.num_parameters,
+        "normalizer": recognizer.engine.config.text.normalizer,
         "settings": recognizer.settings.model_dump(mode="json", exclude={"mode"}),
     }
     write_table(folder / "text", {key: transcript.text for key, transcript in transcripts.items()})

@@ -68,16 +68,6 @@ class Alignment:
         return ErrorRate(*(operations.count(kind) for kind in ("equal", "substitute", "delete", "insert")))
 
 
-def compute_word_errors(reference: str, hypothesis: str) -> ErrorRate:
-    """Word errors of one utterance; both texts are already normalised, words are what whitespace separates."""
-    return align_texts([reference], [hypothesis], "word")[0].error_rate
-
-
-def compute_character_errors(reference: str, hypothesis: str) -> ErrorRate:
-    """Character errors of one utterance; a run of whitespace between words counts as one character."""
-    return align_texts([reference], [hypothesis], "character")[0].error_rate
-
-
 def score_utterances(
     references: Mapping[str, str], hypotheses: Mapping[str, str], unit: Unit = "word"
 ) -> dict[str, ErrorRate]:

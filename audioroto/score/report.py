@@ -148,6 +148,15 @@ def make_summary(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
+def make_comparison_summary(comparison: PairedComparison) -> dict[str, Any]:
+    """The comparison in plain dictionaries for JSON, as `make_summary` has the evaluation."""
+    return {
+        "difference": _finite(comparison.difference),
+        "interval": {"low": _finite(comparison.interval.low), "high": _finite(comparison.interval.high)},
+        "probability_b_better": comparison.probability_b_better,
+    }
+
+
 def write_report(
     folder: str | os.PathLike[str],
     evaluation: Evaluation,

@@ -17,7 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from audioroto.errors import UserError
 from audioroto.files import write_text
 from audioroto.score.evaluation import Evaluation
-from audioroto.score.significance import Interval, PairedComparison, bootstrap_interval, paired_bootstrap
 
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -177,25 +176,11 @@ def read_runs(folder: str | os.PathLike[str]) -> list[RunResult]:
     return [read_run(path) for path in paths]
 
 
-def recompute_interval(result: TestSetResult) -> Interval:
-    """The 95 % interval over utterances, from the counts that the JSON holds."""
-    return bootstrap_interval(result.utterances.errors, result.utterances.words)
-
-
-def compare_results(a: TestSetResult, b: TestSetResult) -> PairedComparison:
-    """Paired bootstrap of two results, from the counts that their JSON holds; negative: `b` is better.
-
-    Raises UserError when they are not of the same utterances with the same reference words.
-    """
-    if (a.utterances.ids_sha256, a.utterances.words) != (b.utterances.ids_sha256, b.utterances.words):
-        raise UserError(f"{a.test_set} ({a.mode}) and {b.test_set} ({b.mode}) are not of the same reference utterances")
-    return paired_bootstrap(a.utterances.errors, b.utterances.errors, a.utterances.words)
-
-
-def format_results(runs: Sequence[RunResult], learning_curve: str = "") -> str:
+def format_results(runs: Sequence[RunResult], learning_curve: str = "", folder: str = "results") -> str:
     """RESULTS.md: every result by test set and word error rate, then how to make each run again, and its notes.
 
-    `learning_curve` names a picture of error rates over hours of speech beside it, if there is one.
+    `learning_curve` names a picture of error rates over hours of speech beside it, if there is one; `folder` is where
+    the runs and their pictures lie, seen from it.
     """
     rows = [(result, run) for run in runs for result in run.results]
     rows.sort(key=lambda row: (row[0].test_set, row[0].wer, row[1].run))
@@ -243,11 +228,11 @@ def format_results(runs: Sequence[RunResult], learning_curve: str = "") -> str:
         ),
     )
     notes = [f"**{run.run}**: {run.notes.strip()}\n" for run in runs if run.notes.strip()]
-    curves = [f"![Training curve of {run.run}](results/{run.curve})\n" for run in runs if run.curve]
+    curves = [f"![Training curve of {run.run}]({folder}/{run.curve})\n" for run in runs if run.curve]
     return "\n".join(
         [
             f"# Results: {corpora}\n",
-            "Made by `audioroto results` from `results/*.json`: do not edit. Intervals: bootstrap over utterances. "
+            f"Made by `audioroto results` from `{folder}/*.json`: do not edit. Intervals: bootstrap over utterances. "
             "RTF: seconds of computing for a second of audio; memory: at most, beside the model.\n",
             results,
             *([f"![Word error rate over hours of training speech]({learning_curve})\n"] if learning_curve else []),

@@ -13,8 +13,6 @@ from starlette.types import Message
 from audioroto.serve.limits import Limits
 from audioroto.serve.refusal import Refusal
 
-FILE_FORMATS = ("txt", "srt", "vtt", "json")  # that a verbose answer can have beside it
-
 _LISTS = ("timestamp_granularities", "include")
 _MAX_FIELDS = 50
 _TAIL_BYTES = 16  # of a body, in which the two dashes stand that close a form

@@ -38,7 +38,7 @@ def iter_sentences(paths: Iterable[str | os.PathLike[str]], normalizer: str) -> 
         path = os.path.join(source, "text") if transcripts else source
         with _open_with_progress(path) as binary, open_text(path, binary) as lines:
             for line in lines:
-                text = line.partition(" ")[2] if transcripts else line
+                text = line.replace("\t", " ").lstrip(" ").partition(" ")[2] if transcripts else line
                 for sentence in split_sentences(text):
                     if normalized := normalize(sentence, normalizer):
                         yield normalized

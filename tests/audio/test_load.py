@@ -237,6 +237,7 @@ def test_what_is_not_audio_is_refused(tmp_path, monkeypatch, content, with_ffmpe
             load_audio(source)
         assert str(error.value).startswith(f"{name}: ")
         assert "\n" not in str(error.value)
+        assert " object at 0x" not in str(error.value)
 
 
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])

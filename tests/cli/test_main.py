@@ -1,3 +1,4 @@
+import errno
 import json
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from audioroto.cli import main
 from audioroto.cli.main import VERBS
 
 
@@ -39,6 +41,29 @@ def test_what_is_refused_is_one_line_and_status_2(arguments, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_the_system_refuses_is_said_with_the_next_step(tmp_path):
+    (tmp_path / "text").write_text("SOME WORDS\n")
+    (tmp_path / "folder").mkdir()
+    for out, message in {
+        "text/lm.arpa": f"{tmp_path}/text: a file lies where a folder is wanted; give another name",
+        "folder": f"{tmp_path}/folder: a folder lies where a file is wanted; give another name",
+    }.items():
+        done = audioroto("lm", "--text", tmp_path / "text", "--order", 1, "--out", tmp_path / out)
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1] == f"audioroto: {message}"
+
+
+def test_a_full_disk_is_said_with_the_file_and_the_next_step(monkeypatch, capsys):
+    def fill() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "exp/model.safetensors")
+
+    monkeypatch.setattr(main, "app", fill)
+    with pytest.raises(SystemExit, match="2"):
+        main.main()
+    said = "audioroto: exp/model.safetensors: the disk is full; free some space and give the same command again\n"
+    assert capsys.readouterr().err == said
 
 
 def test_debug_shows_the_traceback():

@@ -22,12 +22,17 @@ def test_the_page_is_made_from_the_runs(tmp_path: Path) -> None:
         commit="abc",
         config=(),
         normalizer="librispeech-v1",
+        curve="first.png",
         date=date(2025, 1, 31),
         results=(make_test_set_result(evaluate({"u": "A B"}, {"u": "A"}, "librispeech-v1"), "test", "ctc_greedy"),),
     )
     write_run(tmp_path / "results", run)
     app = typer.Typer()
     app.command()(results)
-    done = CliRunner().invoke(app, [str(tmp_path / "results"), "--out", str(tmp_path / "RESULTS.md")])
-    assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'RESULTS.md'}: 1 results of 1 runs\n")
-    assert "| test | **50.00** | 50.00 to 50.00 |" in (tmp_path / "RESULTS.md").read_text("utf-8")
+    for out, folder in {"RESULTS.md": "results", "out/R.md": "../results"}.items():
+        done = CliRunner().invoke(app, [str(tmp_path / "results"), "--out", str(tmp_path / out)])
+        assert (done.exit_code, done.stdout) == (0, f"{tmp_path / out}: 1 results of 1 runs\n")
+        page = (tmp_path / out).read_text("utf-8")
+        assert "| test | **50.00** | 50.00 to 50.00 |" in page
+        assert f"![Training curve of first]({folder}/first.png)" in page
+        assert f"from `{folder}/*.json`" in page

@@ -47,6 +47,22 @@ def test_the_normaliser_is_chosen(data: Path) -> None:
         run(data / "ref", data / "hyp", "--normalizer", "english")
 
 
+def test_without_a_choice_the_normaliser_is_that_of_the_model(data: Path) -> None:
+    for name, facts in {"new": {"normalizer": "english-v1"}, "old": {}}.items():
+        (data / name).mkdir()
+        (data / name / "text").write_text("a-1 cafe it's five\na-2 no\nb-1 yes\n", encoding="utf-8")
+        (data / name / "recognition.json").write_text(json.dumps(facts))
+    for hypothesis in (data / "new", data / "new" / "text"):
+        scores = json.loads(run(data / "ref", hypothesis, "--json"))
+        assert (scores["normalizer"], scores["words"]["errors"]) == ("english-v1", 0)
+    assert json.loads(run(data / "ref", data / "old", "--json"))["normalizer"] == "librispeech-v1"
+    assert json.loads(run(data / "ref", data / "hyp", data / "new", "--json"))["A"]["normalizer"] == "english-v1"
+    with pytest.raises(UserError, match=r"differ \(english-v1, librispeech-v1\): choose one by --normalizer"):
+        run(data / "ref", data / "old", data / "new")
+    chosen = json.loads(run(data / "ref", data / "new", "--normalizer", "librispeech-v1", "--json"))
+    assert chosen["words"]["errors"] == 1
+
+
 def test_two_hypotheses_are_compared(data: Path) -> None:
     output = run(data / "ref", data / "hyp", data / "hyp.trn", "--out-dir", data / "out")
     assert "WER of B - WER of A: -25.00 % absolute" in output
@@ -55,6 +71,16 @@ def test_two_hypotheses_are_compared(data: Path) -> None:
     result = json.loads(run(data / "ref", data / "hyp", data / "hyp.trn", "--json"))
     assert sorted(result) == ["A", "B", "comparison"]
     assert result["comparison"]["difference"] == -0.25
+
+
+def test_json_of_references_without_words_has_no_infinity(data: Path) -> None:
+    (data / "silence").write_text("a-1\n")
+    (data / "said").write_text("a-1 OH\n")
+    printed = run(data / "silence", data / "said", data / "silence", "--json")
+    comparison = json.loads(printed, parse_constant=lambda name: 1 / 0)["comparison"]
+    assert comparison["difference"] is None
+    assert comparison["interval"] == {"low": None, "high": None}
+    assert comparison["probability_b_better"] == 1.0
 
 
 def test_the_report_goes_into_the_folder(data: Path) -> None:

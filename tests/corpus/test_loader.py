@@ -1,3 +1,7 @@
+import multiprocessing
+import os
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -46,6 +50,15 @@ def test_workers_give_what_the_process_itself_gives(dataset):
     for ours, theirs in zip(load_batches(dataset, plans, 0), load_batches(dataset, plans, 1), strict=True):
         assert ours.plan == theirs.plan
         torch.testing.assert_close(ours.waveforms, theirs.waveforms, rtol=0, atol=0)
+
+
+def test_a_worker_leaves_ctrl_c_to_the_process_that_it_works_for(dataset):
+    others = multiprocessing.active_children()
+    loaded = load_batches(dataset, [BatchPlan(0, number, (number,)) for number in range(12)], 1)
+    next(loaded)
+    (worker,) = [child for child in multiprocessing.active_children() if child not in others]
+    os.kill(worker.pid, signal.SIGINT)
+    assert len(list(loaded)) == 11
 
 
 def test_padding_is_silence_behind_the_speech():

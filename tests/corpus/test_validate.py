@@ -101,6 +101,16 @@ def test_segments_must_lie_inside_their_recording(data: Path, segment: str, mess
     assert (problem.file.name, problem.line) == ("segments", 4)
 
 
+def test_tabs_separate_as_spaces_do(data: Path) -> None:
+    for file in ("wav.scp", "text", "utt2spk", "spk2utt"):
+        (data / file).write_text((data / file).read_text().replace(" ", "\t", 1))
+    (data / "segments").write_text("".join(f"{name}\t{name}\t0\t-1\n" for name in IDS))
+    assert find_problems(data) == []
+    edit(data / "text", 2, "ann-2")
+    fix_datadir(data)
+    assert [utterance.id for utterance in read_datadir(data)] == ["ann-1", "bob-1", "bob-2"]
+
+
 def test_unreadable_and_very_short_audio(data: Path, tmp_path: Path) -> None:
     (tmp_path / "audio" / "bob-1.wav").write_bytes(b"RIFF or not")
     soundfile.write(tmp_path / "audio" / "bob-2.wav", np.zeros(8, dtype=np.float32), 8000)

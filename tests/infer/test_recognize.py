@@ -28,6 +28,7 @@ def test_a_data_directory_becomes_a_folder_for_each_mode(trained, tone_corpus, t
         assert (recognition.utterances, recognition.gated) == (8, 0)
         facts = json.loads((folder / "recognition.json").read_text())
         assert (facts["mode"], facts["lm"], facts["settings"]["beam_size"]) == (recognition.mode, None, 7)
+        assert facts["normalizer"] == recognizer.engine.config.text.normalizer
         assert abs(facts["audio_seconds"] - sum(u.seconds for u in utterances)) < 0.01
         assert facts["real_time_factor"] >= facts["search_real_time_factor"] > 0
         assert facts["peak_memory_bytes"] == recognition.peak_memory_bytes < 2**32
@@ -46,11 +47,16 @@ def test_words_have_times_inside_the_utterance(trained, tone_corpus, tmp_path):
         assert all(0 <= float(line[5]) <= 1 for line in words)
 
 
-def test_an_unknown_mode_is_refused_before_anything_is_done(trained, tone_corpus, tmp_path):
-    with pytest.raises(UserError, match="no mode 'ctc_bean'; the modes are ctc_greedy, ctc_beam"):
-        recognize_datadir(
-            load_model(trained / "model.safetensors"), tone_corpus / "valid", tmp_path / "x", ["ctc_bean"]
-        )
+@pytest.mark.parametrize(
+    ("modes", "message"),
+    [
+        (["ctc_bean"], "no mode 'ctc_bean'; the modes are ctc_greedy, ctc_beam"),
+        ([], "no mode to recognize in; give one or more of ctc_greedy, ctc_beam"),
+    ],
+)
+def test_an_unknown_mode_or_none_is_refused_before_anything_is_done(trained, tone_corpus, tmp_path, modes, message):
+    with pytest.raises(UserError, match=message):
+        recognize_datadir(load_model(trained / "model.safetensors"), tone_corpus / "valid", tmp_path / "x", modes)
     assert not (tmp_path / "x").exists()
 
 

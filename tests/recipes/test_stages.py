@@ -120,6 +120,22 @@ def test_only_what_has_changed_runs_again(checkout):
     assert checkout.take_calls() == ["average"], "the same model came out"
 
 
+def test_training_is_restarted_where_nothing_has_changed(checkout):
+    checkout.run_mini()
+    checkpoint = checkout.root / "egs/mini/asr/exp/checkpoints/best.safetensors"
+    checkpoint.parent.mkdir()
+    checkpoint.touch()
+    checkout.take_calls()
+    printed = checkout.run_mini("--restart", "--dry-run").stdout
+    assert re.search(r"^audioroto train .* --restart$", printed, re.MULTILINE)
+    restarted = checkout.run_mini("--restart")
+    assert checkout.take_calls() == ["train"], "the same model came out"
+    assert "--restart\n" in restarted.stdout
+    assert checkpoint.exists(), "what lies in the folder is for audioroto train to remove"
+    assert "--restart" not in checkout.run_mini().stdout
+    assert checkout.take_calls() == [], "the stamp is that of any run"
+
+
 def test_a_failed_stage_ends_the_run_and_is_repeated(checkout):
     failed = checkout.run_mini(FAIL_IN="score")
     assert failed.returncode == 2

@@ -9,14 +9,13 @@ from audioroto.errors import UserError
 from audioroto.score.evaluation import Evaluation, compare, evaluate
 from audioroto.score.results import (
     RunResult,
-    compare_results,
     format_results,
     make_test_set_result,
     read_run,
     read_runs,
-    recompute_interval,
     write_run,
 )
+from audioroto.score.significance import bootstrap_interval, paired_bootstrap
 
 REFERENCES = {f"s{number % 3}-{number:02d}": "ONE TWO THREE FOUR"[: 3 + 5 * (number % 4)] for number in range(20)}
 
@@ -60,16 +59,18 @@ def test_a_run_reads_back_equal(tmp_path: Path) -> None:
 
 def test_intervals_and_paired_tests_come_from_the_json_alone(tmp_path: Path) -> None:
     first, second = (read_run(write_run(tmp_path, make_run(f"run-{n}", n))).results[0] for n in (3, 5))
-    evaluations = make_evaluation(3), make_evaluation(5)
-    comparison = compare_results(first, second)
-    assert comparison == compare(*evaluations)
+    assert (first.utterances.ids_sha256, first.utterances.words) == (
+        second.utterances.ids_sha256,
+        second.utterances.words,
+    )
+    comparison = paired_bootstrap(first.utterances.errors, second.utterances.errors, first.utterances.words)
+    assert comparison == compare(make_evaluation(3), make_evaluation(5))
     assert comparison.difference < 0
-    interval = recompute_interval(first)
+    interval = bootstrap_interval(first.utterances.errors, first.utterances.words)
     assert (interval.low, interval.high) == (first.wer_low, first.wer_high)
     others = {f"x-{name}": text for name, text in REFERENCES.items()}
     other = make_test_set_result(evaluate(others, others, "librispeech-v1"), "test", "ctc_greedy")
-    with pytest.raises(UserError, match="not of the same reference utterances"):
-        compare_results(first, other)
+    assert other.utterances.ids_sha256 != first.utterances.ids_sha256
 
 
 def test_counts_per_utterance_are_kept_in_order_of_id() -> None:

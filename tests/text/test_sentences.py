@@ -43,8 +43,8 @@ def test_sentences_are_normalised_from_plain_and_compressed_files(tmp_path, suff
 
 
 def test_of_a_data_directory_the_transcripts_are_read(tmp_path):
-    (tmp_path / "text").write_text("a-1 ONE TWO\na-2 THREE\na-3\n")
-    assert list(iter_sentences([tmp_path], "librispeech-v1")) == ["ONE TWO", "THREE"]
+    (tmp_path / "text").write_text("a-1 ONE TWO\na-2 THREE\na-3\na-4\tFOUR FIVE\n a-5 SIX\n")
+    assert list(iter_sentences([tmp_path], "librispeech-v1")) == ["ONE TWO", "THREE", "FOUR FIVE", "SIX"]
 
 
 def test_a_byte_order_mark_is_no_letter(tmp_path):

@@ -5,6 +5,7 @@ import hashlib
 import io
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def prepare_table(
     audio or text are skipped with a warning. A share is the part of the audio, 0 to 1, to hold out: see `hold_out`.
     """
     shares = {"valid": valid_share, "test": test_share}
-    if min(shares.values()) < 0 or sum(shares.values()) >= 1:
+    if not all(0 <= share < 1 for share in shares.values()) or sum(shares.values()) >= 1:
         raise UserError(
             f"the shares of audio to hold out are {valid_share} and {test_share}: give 0 or more, together less than 1"
         )
@@ -77,6 +78,12 @@ def prepare_table(
             utterances = [utterance for utterance in utterances if utterance.id not in held_out]
             remaining -= share
     parts = {split: utterances, **parts}
+    empty = [name for name, part in parts.items() if not part]
+    if empty:
+        raise UserError(
+            f"{table}: with the shares {valid_share} for valid and {test_share} for test, nothing is left for "
+            f"{' and '.join(empty)}: the usable utterances are too few; give more of them, or no share"
+        )
     for name, part in parts.items():
         write_datadir(out_dir / name, part)
     return {name: summarize(part) for name, part in parts.items()}
@@ -86,7 +93,7 @@ def hold_out(utterances: Sequence[Utterance], share: float) -> set[str]:
     """Ids of the utterances that make up about `share` of the audio: those of whole speakers where that works out.
 
     Always the same ones, by the hash of their names. Where every speaker is too long to be held out (there is only one,
-    say) single utterances are, with a warning.
+    say) single utterances are, all of a file together, with a warning.
     """
     seconds: dict[str, float] = {}
     for utterance in utterances:
@@ -99,7 +106,13 @@ def hold_out(utterances: Sequence[Utterance], share: float) -> set[str]:
         "no speaker is short enough to be held out (or the table names none): single utterances are, "
         "whose speakers are trained on"
     )
-    return _fill({utterance.id: utterance.seconds for utterance in utterances}, budget, most_seconds=float("inf"))
+    first_of_file: dict[Path, str] = {}
+    seconds = {}
+    for utterance in sorted(utterances, key=lambda utterance: utterance.id):
+        first = first_of_file.setdefault(utterance.path, utterance.id)
+        seconds[first] = seconds.get(first, 0.0) + utterance.seconds
+    chosen = _fill(seconds, budget, most_seconds=float("inf"))
+    return {utterance.id for utterance in utterances if first_of_file[utterance.path] in chosen}
 
 
 def _fill(seconds: dict[str, float], budget: float, most_seconds: float) -> set[str]:
@@ -139,6 +152,13 @@ def _list_utterances(table: Path, audio_dir: Path, normalizer: str | None) -> li
             name = make_unique(stem if stem.startswith(f"{speaker}-") else f"{speaker}-{stem}", utterances)
         text = normalize(row["text"], normalizer) if normalizer else " ".join(row["text"].split())
         utterances[name] = Utterance(name, speaker, audio, UNMEASURED, text)
+    rows_of = Counter(utterance.path for utterance in utterances.values())
+    repeated = [path for path, num_rows in rows_of.items() if num_rows > 1]
+    if repeated:
+        log.warning(
+            "%s: %d audio files have several rows, %s first, and each row is an utterance: keep one for each file",
+            *(table, len(repeated), repeated[0]),
+        )
     return list(utterances.values())
 
 
@@ -166,14 +186,21 @@ def _read_rows(table: Path) -> list[tuple[int, dict[str, str]]]:
     if table.suffix.lower() == ".csv":
         first = content.partition("\n")[0]
         delimiter = ";" if first.count(";") > first.count(",") else ","
-        reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter)
+        reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
     else:
         # Note: quotes in a TSV are part of the text; taken as quoting, one of them would swallow the following rows.
         reader = csv.reader(io.StringIO(content, newline=""), delimiter="\t", quoting=csv.QUOTE_NONE)
+    rows: list[tuple[int, list[str]]] = []
+    begin = 1  # line of the row
     try:
-        rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
+        for row in reader:
+            rows.append((begin, [cell.strip() for cell in row]))
+            begin = reader.line_num + 1
     except csv.Error as error:
-        raise UserError(f"{table} line {reader.line_num}: {error}") from None
+        raise UserError(
+            f"{table} line {begin}: the row that begins here cannot be read ({error}); a quote that opens a cell must "
+            "close it, and quotes within are doubled"
+        ) from None
     cells = [(line, row) for line, row in rows if any(row)]
     if not cells:
         raise UserError(f"{table} is empty. {EXPECTED}.")

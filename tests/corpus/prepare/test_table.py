@@ -80,6 +80,8 @@ def test_rows_without_audio_or_text_are_listed_and_skipped(tmp_path: Path, caplo
         ("t.csv", "path,speaker\na.wav,s\n", "line 1: 0 columns for text"),
         ("t.csv", "path,file,text\na.wav,a.wav,HI\n", "line 1: 2 columns for path"),
         ("t.csv", "path,text\na.wav,HELLO, YOU\n", "line 2 has 3 columns, 2 are expected"),
+        ("t.csv", 'path,text\na.wav,HI\na.wav,"HI\na.wav,HO\na.wav,HI\n', "line 3: .* a quote that opens a cell must"),
+        ("t.csv", 'path,text\na.wav,"HI\na.wav,"HO"\n', "line 2: .* a quote that opens a cell must close it"),
         ("t.csv", "path,text\n,HELLO\n", "line 2: the audio path is empty"),
         ("t.tsv", b"a.wav\tHI\na.wav\tcaf\xe9\n", "line 2 is not UTF-8"),
         ("t.tsv", "gone.wav\tHI\n", "no row has both"),
@@ -101,8 +103,17 @@ def test_held_out_speakers_make_the_valid_split(tmp_path: Path) -> None:
     assert summaries == prepare_table(table, tmp_path / "out", valid_share=0.2)
     with pytest.raises(UserError, match="give the split another name"):
         prepare_table(table, tmp_path / "out", split="valid", valid_share=0.2)
-    with pytest.raises(UserError, match="less than 1"):
-        prepare_table(table, tmp_path / "out", valid_share=10)
+    for share in (10.0, float("nan")):
+        with pytest.raises(UserError, match="less than 1"):
+            prepare_table(table, tmp_path / "refused", valid_share=share)
+    assert not (tmp_path / "refused").exists()
+
+
+def test_too_few_utterances_for_the_shares_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    table = make_corpus(tmp_path, "t.tsv", "a.wav\tHI\n", {"a.wav": 0.5})
+    with pytest.raises(UserError, match=r"shares 0.1 for valid and 0.2 for test, nothing is left for train and test"):
+        prepare_table(table, tmp_path / "out", valid_share=0.1, test_share=0.2)
+    assert not (tmp_path / "out").exists()
 
 
 def test_valid_and_test_are_held_out_apart(tmp_path: Path) -> None:
@@ -141,15 +152,24 @@ def test_texts_with_digits_are_spelled_or_warned_of(tmp_path: Path, caplog: pyte
 
 
 def test_of_a_single_speaker_utterances_are_held_out(caplog: pytest.LogCaptureFixture) -> None:
-    utterances = [Utterance(f"s-{index}", "s", Path("x.wav"), 1.0, "HI") for index in range(50)]
+    utterances = [Utterance(f"s-{index}", "s", Path(f"{index}.wav"), 1.0, "HI") for index in range(50)]
     assert len(hold_out(utterances, 0.1)) == 5
     assert "no speaker is short enough" in caplog.text
+
+
+def test_rows_of_one_file_are_warned_of_and_never_parted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files = {f"{index}.wav": 0.2 for index in range(10)}
+    table = make_corpus(tmp_path, "t.tsv", "".join(f"{name}\tHI\n" for name in 3 * [*files]), files)
+    summaries = prepare_table(table, tmp_path / "out", valid_share=0.2, test_share=0.2)
+    heard = [{each.path for each in read_datadir(tmp_path / "out" / name)} for name in summaries]
+    assert sum(map(len, heard)) == len(set.union(*heard)) == 10
+    assert f"10 audio files have several rows, {tmp_path / '0.wav'} first" in caplog.text
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(0.5, 20)), min_size=20, max_size=60), st.floats(0.05, 0.3))
 def test_about_the_share_is_held_out(rows: list[tuple[int, float]], share: float) -> None:
     utterances = [
-        Utterance(f"{index}", f"s{speaker}", Path("x.wav"), seconds, "HI")
+        Utterance(f"{index}", f"s{speaker}", Path(f"{index}.wav"), seconds, "HI")
         for index, (speaker, seconds) in enumerate(rows)
     ]
     held_out = hold_out(utterances, share)
