@@ -47,7 +47,8 @@ class FolderRun:
 class OutputFolder:
     """Where outputs lie, and which are finished: those whose stamp says what would be said of them now.
 
-    A recording's stamp holds its size and time of change, what was written and `about`: the model's hash, the settings.
+    A recording's stamp holds its path, size and time of change, what was written and `about`: the model's hash, the
+    settings.
     """
 
     def __init__(
@@ -115,7 +116,7 @@ class OutputFolder:
         """What the stamp of a recording says beside its outputs; standard input is never the same again."""
         try:
             status = os.stat(audio.path)
-            source = [status.st_size, status.st_mtime_ns]
+            source = [os.path.abspath(audio.path), status.st_size, status.st_mtime_ns]
         except OSError:
             source = [time.time_ns()]
         return {"source": source, "about": self.about}

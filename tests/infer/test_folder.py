@@ -74,6 +74,18 @@ def test_a_second_run_does_only_what_is_not_finished(source):
     assert (source.parent / "out" / "y.txt").read_text() == "changed\n"
 
 
+def test_another_recording_of_the_same_name_size_and_time_is_not_taken_for_it(tmp_path):
+    for day in ("one", "two"):
+        path = tmp_path / day / "001.wav"
+        path.parent.mkdir()
+        path.write_text(day)
+        os.utime(path, (1e9, 1e9))
+        done, heard = run(path.parent)
+        assert (done.num_done_before, heard) == (0, ["001.wav"])
+        assert (tmp_path / "out" / "001.txt").read_text() == f"{day}\n"
+        assert run(path.parent)[0].num_done_before == 1
+
+
 @pytest.mark.parametrize("change", [{"model": "n"}, {"case": "sentence"}, {"restart": True}, {"formats": ("json",)}])
 def test_what_was_made_otherwise_is_made_again(source, change):
     run(source)
