@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from audioroto.errors import AudioError, UserError
+from audioroto.files import write_text
 from audioroto.infer import folder as folder_module
 from audioroto.infer.folder import OutputFolder, transcribe_to_folder
 from audioroto.infer.inputs import find_audio
@@ -92,6 +93,36 @@ def test_what_was_made_otherwise_is_made_again(source, change):
     assert len(run(source, **change)[1]) == 4
     (source.parent / "out" / ".audioroto" / "y.json").write_text('"damaged')
     assert run(source, **{**change, "restart": False})[1] == ["bad.wav", "y.flac"]
+
+
+def test_a_recording_that_changes_while_it_is_heard_is_not_finished(source, monkeypatch):
+    def hear_and_change(self: Listener, audio: str) -> Transcript:
+        heard = hear(self, audio)
+        if audio.endswith("y.flac"):
+            Path(audio).write_text("changed meanwhile")
+        return heard
+
+    hear = Listener.__call__
+    with monkeypatch.context() as patch:
+        patch.setattr(Listener, "__call__", hear_and_change)
+        run(source)
+    assert (source.parent / "out" / "y.txt").read_text() == "three\n"
+    assert run(source)[1] == ["bad.wav", "y.flac"]
+    assert (source.parent / "out" / "y.txt").read_text() == "changed meanwhile\n"
+
+
+def test_when_stopped_between_formats_nothing_of_it_counts_as_finished(source, monkeypatch):
+    def stop_at_json(path: Path, text: str) -> None:
+        if path.name == "y.json":
+            raise KeyboardInterrupt
+        write_text(path, text)
+
+    run(source, ("txt", "json"))
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_module, "write_text", stop_at_json)
+        with pytest.raises(KeyboardInterrupt):
+            run(source, ("txt", "json"), model="n")
+    assert "y.flac" in run(source, ("txt", "json"))[1]
 
 
 def test_when_stopped_what_is_finished_stays(source, monkeypatch):
