@@ -21,6 +21,7 @@ STAMPS = ".audioroto"  # in the folder of the outputs: a file for each finished 
 MANIFEST = "manifest.json"
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_TAKEN = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class OutputFolder:
     def write(self, audio: AudioInput, state: Mapping[str, Any], output: str, transcript: Transcript) -> None:
         """Write a recording's transcript in every format, then its stamp, with the `state` that it was heard in.
 
-        Raises UserError for a full disk, AudioError for a name that the disk cannot hold.
+        Raises UserError for a full disk, AudioError for a name that the disk cannot hold or that is taken.
         """
         try:
             self._stamp(output).unlink(missing_ok=True)  # while outputs are of several makings, none is finished
@@ -92,6 +93,11 @@ class OutputFolder:
                 ) from None
             if error.errno == errno.ENAMETOOLONG:
                 raise AudioError(f"{audio.shown}: its outputs' names would be too long; rename it") from None
+            if error.errno in _TAKEN:
+                raise AudioError(
+                    f"{audio.shown}: a name of its outputs in {self.folder} is that of a file and of a folder; "
+                    "rename it, or give another --out"
+                ) from None
             raise
 
     def read_seconds(self, audio: AudioInput, output: str) -> float | None:

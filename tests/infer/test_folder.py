@@ -142,6 +142,18 @@ def test_when_stopped_what_is_finished_stays(source, monkeypatch):
     assert done.num_done_before == 1
 
 
+def test_a_name_that_is_a_files_and_a_folders_ends_no_run(source):
+    for name in ("y.txt/b.flac", "y.txt/c/d.flac", "z.flac"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text("four")
+    (source.parent / "out" / "z.txt").mkdir(parents=True)
+    done, _ = run(source)
+    assert (done.num_transcribed, len(done.failures)) == (3, 4)
+    for name, failure in zip(("z.flac", "y.txt/b.flac", "y.txt/c/d.flac"), done.failures[1:], strict=True):
+        assert failure.startswith(f"{source / name}: a name of its outputs")
+    assert (source.parent / "out" / "manifest.json").exists()
+
+
 @pytest.mark.parametrize(
     ("number", "stops"), [(errno.ENOSPC, UserError), (errno.ENAMETOOLONG, None), (errno.EACCES, PermissionError)]
 )
