@@ -59,7 +59,8 @@ def find_audio(arguments: Sequence[str | os.PathLike[str]]) -> list[AudioInput]:
     Folders are searched to their depth for files with a suffix of audio; what is hidden is skipped. What a folder holds
     keeps its path below that folder, after the folder's own name where there are several arguments; what is named
     itself keeps its path as given, only its name where that leads outside. Raises UserError for a folder or pattern
-    without audio; a file that does not exist is in the list, for it is not to stop the others.
+    without audio; a file that does not exist or a folder that cannot be read is in the list, for it is not to stop the
+    others.
     """
     found: dict[str, AudioInput] = {}
     for given in arguments:
@@ -121,12 +122,15 @@ def _expand(argument: str, alone: bool) -> Iterator[AudioInput]:
 
 
 def _walk(folder: str, name: str) -> Iterator[AudioInput]:
-    for parent, folders, files in os.walk(folder):
+    unread: list[str] = []  # transcribing them says so
+    for parent, folders, files in os.walk(folder, onerror=lambda error: unread.append(error.filename)):
         folders[:] = sorted((one for one in folders if not one.startswith(".")), key=os.fsencode)
         for file in sorted(files, key=os.fsencode):
             path = os.path.join(parent, file)
             if file.lower().endswith(FOLDER_SUFFIXES) and not file.startswith(".") and os.path.isfile(path):
                 yield AudioInput(path, os.path.join(name, os.path.relpath(path, folder)))
+    for path in unread:
+        yield AudioInput(path, os.path.join(name, os.path.relpath(path, folder)))
 
 
 def _relative_name(path: str, folder: str = "") -> str:
