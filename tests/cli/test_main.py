@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -6,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from audioroto.cli.main import VERBS
+from audioroto.cli.main import VERBS, main
 
 
-def audioroto(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "audioroto", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+def audioroto(*arguments: object, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "audioroto", *map(str, arguments)]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
 
 
 def test_help_names_every_verb():
@@ -43,6 +43,27 @@ def test_what_is_refused_is_one_line_and_status_2(arguments, message):
 
 def test_debug_shows_the_traceback():
     assert "Traceback" in audioroto("--debug", "average", "--exp-dir", "no", "--out", "m").stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(trained, tone_corpus):
+    audio = next(Path(tone_corpus, "audio").glob("g-*.wav"))
+    for arguments in (["show", "config"], ["transcribe", audio, "--model", trained / "model.safetensors"]):
+        read, write = os.pipe()
+        os.close(read)
+        done = audioroto(*arguments, stdout=write)
+        os.close(write)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_interrupt_is_status_130(monkeypatch):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rich.console.Console.print", interrupt)
+    monkeypatch.setattr(sys, "argv", ["audioroto", "show", "config"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
 
 
 def test_transcribe_goes_on_after_a_bad_file(trained, tone_corpus, tmp_path):
