@@ -5,13 +5,14 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from audioroto.errors import AudioError, UserError
 from audioroto.files import write_text
-from audioroto.infer.inputs import AudioInput, estimate_seconds, name_outputs
+from audioroto.infer.inputs import STANDARD_INPUT, AudioInput, estimate_seconds, name_outputs
 from audioroto.infer.processes import Team, divide
 from audioroto.infer.transcribe import Hear, transcribe_files
 from audioroto.infer.transcript import Transcript
@@ -66,11 +67,11 @@ class OutputFolder:
 
     def describe(self, audio: AudioInput) -> dict[str, Any]:
         """What the stamp of a recording says beside its outputs; standard input is never the same again."""
-        try:
-            status = os.stat(audio.path)
-            source = [os.path.abspath(audio.path), status.st_size, status.st_mtime_ns]
-        except OSError:
-            source = [time.time_ns()]
+        source: list[str | int] = [time.time_ns()]
+        if audio.path != STANDARD_INPUT:
+            with suppress(OSError):
+                status = os.stat(audio.path)
+                source = [os.path.abspath(audio.path), status.st_size, status.st_mtime_ns]
         return {"source": source, "about": self.about}
 
     def write(self, audio: AudioInput, state: Mapping[str, Any], output: str, transcript: Transcript) -> None:

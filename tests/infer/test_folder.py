@@ -87,6 +87,15 @@ def test_another_recording_of_the_same_name_size_and_time_is_not_taken_for_it(tm
         assert run(path.parent)[0].num_done_before == 1
 
 
+def test_standard_input_is_never_the_same_again_whatever_files_there_are(tmp_path, monkeypatch):
+    (tmp_path / "-").write_text("a file called -")
+    monkeypatch.chdir(tmp_path)
+    folder = OutputFolder(tmp_path / "out", ("txt",), "model", {})
+    for _ in range(2):
+        done = transcribe_to_folder(lambda _: Transcript((), 1.0), find_audio(["-"]), folder)
+        assert (done.num_transcribed, done.num_done_before) == (1, 0)
+
+
 @pytest.mark.parametrize("change", [{"model": "n"}, {"case": "sentence"}, {"restart": True}, {"formats": ("json",)}])
 def test_what_was_made_otherwise_is_made_again(source, change):
     run(source)
