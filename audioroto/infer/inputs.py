@@ -14,7 +14,7 @@ import soundfile
 
 from audioroto.audio.load import AUDIO_SUFFIXES
 from audioroto.corpus.datadir import NUM_HEADER_THREADS, make_unique
-from audioroto.errors import UserError
+from audioroto.errors import UserError, printable
 
 STANDARD_INPUT = "-"
 
@@ -50,7 +50,7 @@ class AudioInput:
     @property
     def shown(self) -> str:
         """The path as one printable line, whatever characters its name has."""
-        return self.path if self.path.isprintable() else repr(self.path)
+        return printable(self.path)
 
 
 def find_audio(arguments: Sequence[str | os.PathLike[str]]) -> list[AudioInput]:
@@ -67,9 +67,10 @@ def find_audio(arguments: Sequence[str | os.PathLike[str]]) -> list[AudioInput]:
         argument = os.fspath(given)
         recordings = list(_expand(argument, alone=len(arguments) == 1))
         if not recordings:
-            shown = argument if argument.isprintable() else repr(argument)
             what = "holds no audio files" if os.path.isdir(argument) else "matches no file"
-            raise UserError(f"{shown} {what}; name files, folders or patterns that do, or - for standard input")
+            raise UserError(
+                f"{printable(argument)} {what}; name files, folders or patterns that do, or - for standard input"
+            )
         for audio in recordings:
             found.setdefault(audio.path if audio.path == STANDARD_INPUT else os.path.abspath(audio.path), audio)
     return list(found.values())
