@@ -10,3 +10,8 @@ class UserError(ValueError):
 
 class AudioError(UserError):
     """A file or buffer could not be turned into samples; the message names it."""
+
+
+def printable(name: str) -> str:
+    """A name or path as one line that can be printed and written, whatever characters it has."""
+    return name if name.isprintable() else repr(name)

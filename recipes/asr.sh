@@ -148,6 +148,9 @@ read -ra test_sets <<<"$test_sets"
 if ((${#lm_texts[@]})); then export AUDIOROTO_EXTRAS=${AUDIOROTO_EXTRAS:-lm}; fi
 if [[ -z $modes ]]; then modes=ctc_greedy${lm_text:+ ctc_beam}; fi
 read -ra modes <<<"${modes//,/ }"
+if [[ -n $lm_text && ${modes[*]} == ctc_greedy ]]; then
+    die "--modes ctc_greedy asks no n-gram; add a mode such as ctc_beam, or leave --lm-text out"
+fi
 if [[ -n $corpus ]] && ((first <= $(number_of prepare))); then
     [[ -n $corpus_dir ]] || die "give --corpus-dir DIR, the folder where the corpus lies (or start at a later --stage)"
     $download || $dry_run || [[ -d $corpus_dir ]] ||

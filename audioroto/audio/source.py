@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
-from audioroto.errors import AudioError
+from audioroto.errors import AudioError, printable
 
 AudioSource = str | os.PathLike[str] | bytes | BinaryIO
 
@@ -24,8 +24,7 @@ def open_source(source: AudioSource) -> Iterator[tuple[str, str | bytes]]:
     with ExitStack() as stack:
         material: str | bytes
         if isinstance(source, str | os.PathLike):
-            name = os.fspath(source)
-            name = name if name.isprintable() else repr(name)
+            name = printable(os.fspath(source))
             material = os.path.abspath(source)
             try:
                 with open(material, "rb") as file:

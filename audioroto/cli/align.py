@@ -28,6 +28,7 @@ def align(
     """
     from audioroto.audio.load import load_audio
     from audioroto.config import Search
+    from audioroto.errors import printable
     from audioroto.files import write_text
     from audioroto.infer.align import align_text
     from audioroto.infer.origin import describe_file
@@ -43,11 +44,11 @@ def align(
     samples, _ = load_audio(audio, recognizer.sample_rate)
     with open_text(text) as lines:
         transcript = align_text(recognizer, samples, lines.read())
-    about = {"model": describe_file(find_model(model)), "settings": {"text": text.name}}
-    contents = [format_transcript(transcript, name, name=audio.stem, about=about) for name in formats]
+    about = {"model": describe_file(find_model(model)), "settings": {"text": printable(text.name)}}
+    contents = [format_transcript(transcript, name, name=printable(audio.stem), about=about) for name in formats]
     if not out:
         print("".join(contents), end="")
         return
     for path, content in zip(out, contents, strict=True):
         write_text(path, content)
-        print(f"{path}: {len(transcript.words)} words in {transcript.seconds:.2f} s")
+        print(f"{printable(str(path))}: {len(transcript.words)} words in {transcript.seconds:.2f} s")

@@ -112,7 +112,7 @@ def transcribe(
     from audioroto.bench.transcribe import bench_transcribe, read_recordings
 
     set_threads(threads)
-    search = load_search(model, config, overrides, mode)
+    search = load_search(model, config, overrides, mode, lm)
     candidates = make_candidates(model, peers or [], lm=lm, search=search, device=device)
     bench_transcribe(candidates, read_recordings(files or [], data_dirs or []), out_dir, normalizer)
 
@@ -138,7 +138,7 @@ def long_recording(
 
     set_threads(threads)
     keep_freed_memory()
-    recognizer = load_model(model, device, load_search(model, config, overrides, mode), lm)
+    recognizer = load_model(model, device, load_search(model, config, overrides, mode, lm), lm)
     bench_long(recognizer, [Path(audio.path) for audio in find_audio(files)], hours, out_dir)
 
 

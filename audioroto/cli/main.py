@@ -82,15 +82,15 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         app()
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):
+            sys.exit(0)  # the reader of our output has seen enough, for which typer and rich leave with 1
+        raise
     except (UserError, OSError) as error:
         if debug:
             raise
-        if isinstance(error, BrokenPipeError):
-            sys.exit(0)  # the reader of our output has seen enough
         print(f"audioroto: {' '.join(_say(error).split())}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 def _say(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """Options that several verbs share."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -41,12 +42,31 @@ ModelFile = Annotated[
 ]
 
 
-def load_search(model: Path, config: list[Path] | None, overrides: list[str] | None, mode: str | None) -> "Search":
-    """The settings of a search: the model's own, under those of the files, the overrides and the mode."""
+def load_search(
+    model: Path, config: list[Path] | None, overrides: list[str] | None, mode: str | None, lm: Path | None = None
+) -> "Search":
+    """The settings of a search: the model's own, under those of the files, the overrides and the mode.
+
+    Raises UserError for an n-gram that this search would not ask.
+    """
     from audioroto.model import pretrained
 
     last = [f"search.mode={mode}"] if mode else []
-    return pretrained.load_search(model, config or [], [*(overrides or []), *last])
+    search = pretrained.load_search(model, config or [], [*(overrides or []), *last])
+    check_lm(lm, [search.mode])
+    return search
+
+
+def check_lm(lm: Path | None, modes: Sequence[str]) -> None:
+    """Raise UserError where an n-gram is given that no mode asks."""
+    from audioroto.errors import UserError
+    from audioroto.infer.modes import MODES_WITH_LM
+
+    if lm and not {"auto", *MODES_WITH_LM} & set(modes):
+        raise UserError(
+            f"--lm {lm}: {', '.join(modes)} asks no n-gram; leave it out, or search in a mode that does: "
+            f"{', '.join(MODES_WITH_LM)}"
+        )
 
 
 def set_threads(number: int | None) -> None:

@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import BatchSeconds, ConfigFiles, Device, LmFile, ModelFile, Overrides, Threads, load_search
+from audioroto.cli.options import (
+    BatchSeconds,
+    ConfigFiles,
+    Device,
+    LmFile,
+    ModelFile,
+    Overrides,
+    Threads,
+    check_lm,
+    load_search,
+)
 
 
 def recognize(
@@ -32,10 +42,11 @@ def recognize(
     from audioroto.infer.recognize import recognize_datadir
     from audioroto.infer.recognizer import load_model
 
+    names = list(dict.fromkeys(modes.replace(",", " ").split()))
+    check_lm(lm, names)
     team = Team()
     search = load_search(model, config, overrides, None)
     recognizer = load_model(model, team.choose_device(device), search, lm, threads=threads)
-    names = list(dict.fromkeys(modes.replace(",", " ").split()))
     origin = describe_origin(recognizer, model, names)
     for done in recognize_datadir(recognizer, data_dir, out_dir, names, batch_seconds, origin=origin, team=team):
         print(

@@ -64,7 +64,7 @@ def serve(
     set_threads(threads)
     with open_socket(host, port) as listening:
         token = os.environ.get(TOKEN_VARIABLE)
-        recognizer = load_model(model, device, load_search(model, config, overrides, mode), lm)
+        recognizer = load_model(model, device, load_search(model, config, overrides, mode, lm), lm)
         limits = Limits(
             max_requests=max_requests,
             max_bytes=round(max_megabytes * 2**20),

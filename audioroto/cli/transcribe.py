@@ -75,7 +75,7 @@ def transcribe(
 
     keep_freed_memory()
     names = read_formats(formats)
-    search = load_search(model, config, overrides, mode)
+    search = load_search(model, config, overrides, mode, lm)
     team = Team()
     if team.size > 1 and (out_dir is None or STANDARD_INPUT in files):
         raise UserError("several processes need --out DIR, and cannot share standard input")

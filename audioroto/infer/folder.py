@@ -5,13 +5,14 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from audioroto.errors import AudioError, UserError
 from audioroto.files import write_text
-from audioroto.infer.inputs import AudioInput, estimate_seconds, name_outputs
+from audioroto.infer.inputs import STANDARD_INPUT, AudioInput, estimate_seconds, name_outputs
 from audioroto.infer.processes import Team, divide
 from audioroto.infer.transcribe import Hear, transcribe_files
 from audioroto.infer.transcript import Transcript
@@ -21,6 +22,7 @@ STAMPS = ".audioroto"  # in the folder of the outputs: a file for each finished 
 MANIFEST = "manifest.json"
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_TAKEN = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class FolderRun:
 class OutputFolder:
     """Where outputs lie, and which are finished: those whose stamp says what would be said of them now.
 
-    A recording's stamp holds its size and time of change, what was written and `about`: the model's hash, the settings.
+    A recording's stamp holds its path, size and time of change, what was written and `about`: the model's hash, the
+    settings.
     """
 
     def __init__(
@@ -62,16 +65,26 @@ class OutputFolder:
         self.case: Literal["model", "sentence"] = case
         self.about = {**about, "case": case}
 
-    def write(self, audio: AudioInput, output: str, transcript: Transcript) -> None:
-        """Write a recording's transcript in every format, then its stamp.
+    def describe(self, audio: AudioInput) -> dict[str, Any]:
+        """What the stamp of a recording says beside its outputs; standard input is never the same again."""
+        source: list[str | int] = [time.time_ns()]
+        if audio.path != STANDARD_INPUT:
+            with suppress(OSError):
+                status = os.stat(audio.path)
+                source = [os.path.abspath(audio.path), status.st_size, status.st_mtime_ns]
+        return {"source": source, "about": self.about}
 
-        Raises UserError for a full disk, AudioError for a name that the disk cannot hold.
+    def write(self, audio: AudioInput, state: Mapping[str, Any], output: str, transcript: Transcript) -> None:
+        """Write a recording's transcript in every format, then its stamp, with the `state` that it was heard in.
+
+        Raises UserError for a full disk, AudioError for a name that the disk cannot hold or that is taken.
         """
         try:
+            self._stamp(output).unlink(missing_ok=True)  # while outputs are of several makings, none is finished
             for format in self.formats:
                 content = format_transcript(transcript, format, name=audio.shown, about=self.about, case=self.case)
                 write_text(self._path(output, format), content)
-            stamp = {**self._expect(audio), "formats": self.formats, "seconds": round(transcript.seconds, 3)}
+            stamp = {**state, "formats": self.formats, "seconds": round(transcript.seconds, 3)}
             write_text(self._stamp(output), json.dumps(stamp) + "\n")
         except OSError as error:
             if error.errno in _NO_ROOM:
@@ -81,6 +94,11 @@ class OutputFolder:
                 ) from None
             if error.errno == errno.ENAMETOOLONG:
                 raise AudioError(f"{audio.shown}: its outputs' names would be too long; rename it") from None
+            if error.errno in _TAKEN:
+                raise AudioError(
+                    f"{audio.shown}: a name of its outputs in {self.folder} is that of a file and of a folder; "
+                    "rename it, or give another --out"
+                ) from None
             raise
 
     def read_seconds(self, audio: AudioInput, output: str) -> float | None:
@@ -89,7 +107,7 @@ class OutputFolder:
             stamp = json.loads(self._stamp(output).read_text(encoding="utf-8"))
             written = set(stamp.pop("formats"))
             seconds = float(stamp.pop("seconds"))
-            if stamp != json.loads(json.dumps(self._expect(audio))):
+            if stamp != json.loads(json.dumps(self.describe(audio))):
                 return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no stamp, or none of ours
             return None
@@ -110,15 +128,6 @@ class OutputFolder:
 
     def _stamp(self, output: str) -> Path:
         return self.folder / STAMPS / f"{output}.json"
-
-    def _expect(self, audio: AudioInput) -> dict[str, Any]:
-        """What the stamp of a recording says beside its outputs; standard input is never the same again."""
-        try:
-            status = os.stat(audio.path)
-            source = [status.st_size, status.st_mtime_ns]
-        except OSError:
-            source = [time.time_ns()]
-        return {"source": source, "about": self.about}
 
 
 def transcribe_to_folder(
@@ -153,11 +162,12 @@ def transcribe_to_folder(
     ends: dict[int, Any] = {}
     mine = [inputs[index] for index in share]
     results = transcribe_files(hear, mine, show_progress=team.leads)
-    for index, (audio, found) in zip(share, results, strict=True):
+    states = map(folder.describe, mine)  # each is taken just before its recording is heard, and may change
+    for index, state, (audio, found) in zip(share, states, results, strict=True):
         try:
             if isinstance(found, AudioError):
                 raise found
-            folder.write(audio, outputs[index], found)
+            folder.write(audio, state, outputs[index], found)
             ends[index] = round(found.seconds, 3)
         except AudioError as error:
             ends[index] = {"error": " ".join(str(error).split())}

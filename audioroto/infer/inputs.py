@@ -14,7 +14,7 @@ import soundfile
 
 from audioroto.audio.load import AUDIO_SUFFIXES
 from audioroto.corpus.datadir import NUM_HEADER_THREADS, make_unique
-from audioroto.errors import UserError
+from audioroto.errors import UserError, printable
 
 STANDARD_INPUT = "-"
 
@@ -50,7 +50,7 @@ class AudioInput:
     @property
     def shown(self) -> str:
         """The path as one printable line, whatever characters its name has."""
-        return self.path if self.path.isprintable() else repr(self.path)
+        return printable(self.path)
 
 
 def find_audio(arguments: Sequence[str | os.PathLike[str]]) -> list[AudioInput]:
@@ -59,16 +59,18 @@ def find_audio(arguments: Sequence[str | os.PathLike[str]]) -> list[AudioInput]:
     Folders are searched to their depth for files with a suffix of audio; what is hidden is skipped. What a folder holds
     keeps its path below that folder, after the folder's own name where there are several arguments; what is named
     itself keeps its path as given, only its name where that leads outside. Raises UserError for a folder or pattern
-    without audio; a file that does not exist is in the list, for it is not to stop the others.
+    without audio; a file that does not exist or a folder that cannot be read is in the list, for it is not to stop the
+    others.
     """
     found: dict[str, AudioInput] = {}
     for given in arguments:
         argument = os.fspath(given)
         recordings = list(_expand(argument, alone=len(arguments) == 1))
         if not recordings:
-            shown = argument if argument.isprintable() else repr(argument)
             what = "holds no audio files" if os.path.isdir(argument) else "matches no file"
-            raise UserError(f"{shown} {what}; name files, folders or patterns that do, or - for standard input")
+            raise UserError(
+                f"{printable(argument)} {what}; name files, folders or patterns that do, or - for standard input"
+            )
         for audio in recordings:
             found.setdefault(audio.path if audio.path == STANDARD_INPUT else os.path.abspath(audio.path), audio)
     return list(found.values())
@@ -121,12 +123,15 @@ def _expand(argument: str, alone: bool) -> Iterator[AudioInput]:
 
 
 def _walk(folder: str, name: str) -> Iterator[AudioInput]:
-    for parent, folders, files in os.walk(folder):
+    unread: list[str] = []  # transcribing them says so
+    for parent, folders, files in os.walk(folder, onerror=lambda error: unread.append(error.filename)):
         folders[:] = sorted((one for one in folders if not one.startswith(".")), key=os.fsencode)
         for file in sorted(files, key=os.fsencode):
             path = os.path.join(parent, file)
             if file.lower().endswith(FOLDER_SUFFIXES) and not file.startswith(".") and os.path.isfile(path):
                 yield AudioInput(path, os.path.join(name, os.path.relpath(path, folder)))
+    for path in unread:
+        yield AudioInput(path, os.path.join(name, os.path.relpath(path, folder)))
 
 
 def _relative_name(path: str, folder: str = "") -> str:

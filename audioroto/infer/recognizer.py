@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard
 
 import numpy as np
 
+from audioroto.audio.decode import RATES
 from audioroto.audio.resample import Resampler, resample
 from audioroto.audio.segment import AudioSegment, compute_levels, iter_segments
 from audioroto.audio.source import AudioSource
@@ -230,28 +231,40 @@ def _is_source(audio: Audio) -> TypeGuard[AudioSource]:
 def _iter_mono(audio: Audio, rate: int | None, to_rate: int) -> Iterator[np.ndarray]:
     if _is_source(audio):
         yield from iter_blocks(audio, to_rate)
-    elif isinstance(audio, Iterator):
-        resampler = Resampler(rate or to_rate, to_rate)
-        for block in audio:
-            yield resampler.resample(_as_mono(block, rate, rate or to_rate))
-        yield resampler.finish()
-    else:
-        yield _as_mono(audio, rate, to_rate)
-
-
-def _as_mono(audio: Any, rate: int | None, to_rate: int) -> np.ndarray:
+        return
     if rate is None:
         raise AudioError("samples without their rate; call transcribe(samples, rate=16000) with the true rate in hertz")
+    if not RATES.start <= rate < RATES.stop:
+        raise AudioError(f"samples at {rate} Hz; give their true rate, from {RATES.start} to {RATES.stop - 1}")
+    if isinstance(audio, Iterator):
+        resampler, num_channels = Resampler(rate, to_rate), 1
+        for block in audio:
+            samples = _as_array(block)
+            if samples.size:
+                yield resampler.resample(_as_mono(samples, num_channels))
+                num_channels = samples[0].size
+        yield resampler.finish()
+    else:
+        yield resample(_as_mono(_as_array(audio)), rate, to_rate)
+
+
+def _as_array(audio: Any) -> np.ndarray:
     try:
-        samples = np.asarray(audio if isinstance(audio, np.ndarray) else audio.detach().cpu())
+        return np.asarray(audio if isinstance(audio, np.ndarray) else audio.detach().cpu())
     except (AttributeError, TypeError) as error:  # a tensor may be of a type that NumPy lacks
         raise AudioError(f"{type(audio).__name__} is no audio ({error}); give a path, bytes, or floats") from None
-    if samples.ndim not in (1, 2) or samples.size == 0 or (samples.ndim == 2 and samples.shape[1] > samples.shape[0]):
+
+
+def _as_mono(samples: np.ndarray, num_channels: int = 1) -> np.ndarray:
+    """Floats (S,) or (S, channels) to (S,) float32; more channels than samples only if so many are known."""
+    has_channels = samples.ndim == 2
+    is_turned = has_channels and samples.shape[1] > max(len(samples), num_channels)
+    if samples.ndim not in (1, 2) or samples.size == 0 or is_turned:
         raise AudioError(f"samples of shape {samples.shape}; give (S,) or (S, channels) with S > 0")
     if not np.issubdtype(samples.dtype, np.floating):
         raise AudioError(f"samples are {samples.dtype}; give floats in [−1, 1], for 16-bit integers samples / 32768")
     mono = samples.astype(np.float32)
-    mono = mono.mean(axis=1) if mono.ndim == 2 else mono  # (S,)
+    mono = mono.mean(axis=1) if has_channels else mono  # (S,)
     if not np.isfinite(mono).all():
         raise AudioError("samples hold NaN or infinity; repair the recording first")
-    return resample(mono, rate, to_rate)
+    return mono

@@ -9,11 +9,15 @@ SAME_WORD_SECONDS = 0.3  # two windows hear a word within a few frames of one an
 
 
 def join_all(segments: Iterable[tuple[Segment, bool]]) -> Iterator[Segment]:
-    """Segments in time order, one after the other; True stands beside those that the next one overlaps."""
+    """Segments in time order, one after the other; True stands beside those that the next one overlaps.
+
+    Where that one said nothing and is left out, the one after it need not overlap, and both stay as they are.
+    """
     left: Segment | None = None
     for segment, is_cut in segments:
         if left is not None:
-            left, segment = join_segments(left, segment)
+            if segment.start_seconds < left.end_seconds:
+                left, segment = join_segments(left, segment)
             yield left
         left = segment if is_cut else None
         if left is None:

@@ -41,10 +41,12 @@ class WholeEncoding:
 
     def __call__(self, stretches: Sequence[AudioSegment]) -> "Encoding":
         frames_per_second = 1 / self.engine.frame_seconds
+        num_frames = len(self.encoding.log_probs[0])  # a window's rest at the end of the recording has none
         spans = []
         for stretch in stretches:
             end_seconds = stretch.start_seconds + len(stretch.samples) / self.engine.config.features.sample_rate
-            spans.append((round(stretch.start_seconds * frames_per_second), math.ceil(end_seconds * frames_per_second)))
+            first, last = round(stretch.start_seconds * frames_per_second), math.ceil(end_seconds * frames_per_second)
+            spans.append((min(first, num_frames), min(last, num_frames)))
         return self.encoding.split(spans)
 
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,16 @@ def test_a_files_name_says_its_format(trained, spoken, tmp_path):
     assert "-->" in srt
     assert grid.startswith('File type = "ooTextFile"')
     assert '"sha256"' in facts
+
+
+def test_names_that_are_not_utf_8_are_written_escaped(trained, spoken, tmp_path):
+    odd = [tmp_path / os.fsdecode(name) for name in (b"caf\xe9.wav", b"caf\xe9.txt", b"caf\xe9.ctm", b"caf\xe9.json")]
+    for given, path in zip(spoken, odd[:2], strict=True):
+        path.symlink_to(given)
+    done = run(*odd[:2], "--model", trained / "model.safetensors", "--out", odd[2], "--out", odd[3])
+    assert done.exit_code == 0, done.output
+    assert odd[2].read_text().startswith("'caf\\udce9' 1 ")
+    assert "caf" in odd[3].read_text()
 
 
 def test_an_unknown_format_is_refused_before_any_work(tmp_path):

@@ -1,5 +1,6 @@
 import errno
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -7,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from audioroto.cli import main
-from audioroto.cli.main import VERBS
+from audioroto.cli.main import VERBS, main
 
 
-def audioroto(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "audioroto", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
+def audioroto(*arguments: object, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "audioroto", *map(str, arguments)]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
 
 
 def test_help_names_every_verb():
@@ -33,6 +32,7 @@ def test_every_verb_file_is_in_the_table(root):
         (["transcribe", "x.wav", "--model", "none.safetensors"], "audioroto: model none.safetensors does not exist"),
         (["show", "config", "--set", "train.sead=1"], "the nearest is train.seed"),
         (["average", "--exp-dir", "nowhere", "--out", "m.safetensors"], "holds no checkpoint"),
+        (["recognize", "--model", "m", "--data-dir", "d", "--out-dir", "o", "--lm", "x.arpa"], "asks no n-gram"),
         (["nonsense"], "No such command"),
     ],
 )
@@ -59,15 +59,36 @@ def test_a_full_disk_is_said_with_the_file_and_the_next_step(monkeypatch, capsys
     def fill() -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "exp/model.safetensors")
 
-    monkeypatch.setattr(main, "app", fill)
+    monkeypatch.setattr("audioroto.cli.main.app", fill)
     with pytest.raises(SystemExit, match="2"):
-        main.main()
+        main()
     said = "audioroto: exp/model.safetensors: the disk is full; free some space and give the same command again\n"
     assert capsys.readouterr().err == said
 
 
 def test_debug_shows_the_traceback():
     assert "Traceback" in audioroto("--debug", "average", "--exp-dir", "no", "--out", "m").stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(trained, tone_corpus):
+    audio = next(Path(tone_corpus, "audio").glob("g-*.wav"))
+    for arguments in (["show", "config"], ["transcribe", audio, "--model", trained / "model.safetensors"]):
+        read, write = os.pipe()
+        os.close(read)
+        done = audioroto(*arguments, stdout=write)
+        os.close(write)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_interrupt_is_status_130(monkeypatch):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("rich.console.Console.print", interrupt)
+    monkeypatch.setattr(sys, "argv", ["audioroto", "show", "config"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 130
 
 
 def test_transcribe_goes_on_after_a_bad_file(trained, tone_corpus, tmp_path):

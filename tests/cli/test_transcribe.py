@@ -25,6 +25,10 @@ def files(tone_corpus) -> list[Path]:
         (["x.wav", "--format", "txt,json"], "need --out DIR"),
         (["x.wav", "y.wav", "--format", "json"], "need --out DIR"),
         (["x.wav", "--search", "magic"], "search.mode: Input should be 'auto', 'ctc_greedy'"),
+        (
+            ["x.wav", "--lm", "x.arpa"],
+            "ctc_greedy asks no n-gram; leave it out, or search in a mode that does: ctc_beam",
+        ),
         (["*.nothing"], "matches no file"),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from audioroto.errors import AudioError, UserError
+from audioroto.files import write_text
 from audioroto.infer import folder as folder_module
 from audioroto.infer.folder import OutputFolder, transcribe_to_folder
 from audioroto.infer.inputs import find_audio
@@ -74,12 +75,63 @@ def test_a_second_run_does_only_what_is_not_finished(source):
     assert (source.parent / "out" / "y.txt").read_text() == "changed\n"
 
 
+def test_another_recording_of_the_same_name_size_and_time_is_not_taken_for_it(tmp_path):
+    for day in ("one", "two"):
+        path = tmp_path / day / "001.wav"
+        path.parent.mkdir()
+        path.write_text(day)
+        os.utime(path, (1e9, 1e9))
+        done, heard = run(path.parent)
+        assert (done.num_done_before, heard) == (0, ["001.wav"])
+        assert (tmp_path / "out" / "001.txt").read_text() == f"{day}\n"
+        assert run(path.parent)[0].num_done_before == 1
+
+
+def test_standard_input_is_never_the_same_again_whatever_files_there_are(tmp_path, monkeypatch):
+    (tmp_path / "-").write_text("a file called -")
+    monkeypatch.chdir(tmp_path)
+    folder = OutputFolder(tmp_path / "out", ("txt",), "model", {})
+    for _ in range(2):
+        done = transcribe_to_folder(lambda _: Transcript((), 1.0), find_audio(["-"]), folder)
+        assert (done.num_transcribed, done.num_done_before) == (1, 0)
+
+
 @pytest.mark.parametrize("change", [{"model": "n"}, {"case": "sentence"}, {"restart": True}, {"formats": ("json",)}])
 def test_what_was_made_otherwise_is_made_again(source, change):
     run(source)
     assert len(run(source, **change)[1]) == 4
     (source.parent / "out" / ".audioroto" / "y.json").write_text('"damaged')
     assert run(source, **{**change, "restart": False})[1] == ["bad.wav", "y.flac"]
+
+
+def test_a_recording_that_changes_while_it_is_heard_is_not_finished(source, monkeypatch):
+    def hear_and_change(self: Listener, audio: str) -> Transcript:
+        heard = hear(self, audio)
+        if audio.endswith("y.flac"):
+            Path(audio).write_text("changed meanwhile")
+        return heard
+
+    hear = Listener.__call__
+    with monkeypatch.context() as patch:
+        patch.setattr(Listener, "__call__", hear_and_change)
+        run(source)
+    assert (source.parent / "out" / "y.txt").read_text() == "three\n"
+    assert run(source)[1] == ["bad.wav", "y.flac"]
+    assert (source.parent / "out" / "y.txt").read_text() == "changed meanwhile\n"
+
+
+def test_when_stopped_between_formats_nothing_of_it_counts_as_finished(source, monkeypatch):
+    def stop_at_json(path: Path, text: str) -> None:
+        if path.name == "y.json":
+            raise KeyboardInterrupt
+        write_text(path, text)
+
+    run(source, ("txt", "json"))
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_module, "write_text", stop_at_json)
+        with pytest.raises(KeyboardInterrupt):
+            run(source, ("txt", "json"), model="n")
+    assert "y.flac" in run(source, ("txt", "json"))[1]
 
 
 def test_when_stopped_what_is_finished_stays(source, monkeypatch):
@@ -97,6 +149,18 @@ def test_when_stopped_what_is_finished_stays(source, monkeypatch):
     done, heard = run(source)
     assert sorted(heard) == ["bad.wav", "x.mp3", "x.wav"]
     assert done.num_done_before == 1
+
+
+def test_a_name_that_is_a_files_and_a_folders_ends_no_run(source):
+    for name in ("y.txt/b.flac", "y.txt/c/d.flac", "z.flac"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text("four")
+    (source.parent / "out" / "z.txt").mkdir(parents=True)
+    done, _ = run(source)
+    assert (done.num_transcribed, len(done.failures)) == (3, 4)
+    for name, failure in zip(("z.flac", "y.txt/b.flac", "y.txt/c/d.flac"), done.failures[1:], strict=True):
+        assert failure.startswith(f"{source / name}: a name of its outputs")
+    assert (source.parent / "out" / "manifest.json").exists()
 
 
 @pytest.mark.parametrize(

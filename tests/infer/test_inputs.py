@@ -1,3 +1,4 @@
+import errno
 import io
 import os
 import sys
@@ -9,7 +10,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audioroto.errors import UserError
+from audioroto.audio.load import load_audio
+from audioroto.errors import AudioError, UserError
 from audioroto.infer.inputs import AudioInput, estimate_seconds, find_audio, name_outputs
 
 ODD = ["with space.wav", 'it\'s "quoted".flac', "line\nbreak.mp3", "größe 音.m4a", os.fsdecode(b"caf\xe9.opus")]
@@ -60,6 +62,21 @@ def test_each_recording_comes_once_in_the_order_of_the_arguments(tree):
     assert (
         len(found) == len({os.path.abspath(path) for path in found}) == 10
     )  # with the pipe, which the pattern matches
+
+
+def test_a_folder_that_cannot_be_read_is_a_recording_that_fails(tree, monkeypatch):
+    def refuse(path):
+        if path == "in/a":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return scandir(path)
+
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = find_audio(["in"])
+    assert found[0].path == "in/b.wav"
+    assert found[-1] == AudioInput("in/a", "a")
+    with pytest.raises(AudioError, match=r"in/a: (cannot be read|is a folder)"):
+        load_audio(found[-1].source)
 
 
 @pytest.mark.parametrize("argument", ["in/nothing*", "empty"])

@@ -78,7 +78,11 @@ def test_the_gate_keeps_quiet_audio_from_saying_anything(recognizer, trained, to
     ("samples", "rate", "message"),
     [
         (np.zeros(100, np.float32), None, "rate"),
+        *((np.zeros(100, np.float32), rate, f"{rate} Hz") for rate in (0, -16000, 999, 1_000_001, np.nan)),
+        (iter([np.zeros(100, np.float32)]), np.nan, "nan Hz"),
         (np.zeros(0, np.float32), 16000, "shape"),
+        (np.zeros((1, 2), np.float32), 16000, "shape"),
+        (iter([np.zeros((1, 2), np.float32)]), 16000, "shape"),
         (np.zeros((2, 3, 4), np.float32), 16000, "shape"),
         (np.zeros(100, np.int16), 16000, "int16"),
         (np.full(100, np.nan, np.float32), 16000, "NaN"),
@@ -87,6 +91,13 @@ def test_the_gate_keeps_quiet_audio_from_saying_anything(recognizer, trained, to
 def test_bad_samples_are_refused(recognizer, samples, rate, message):
     with pytest.raises(AudioError, match=message):
         recognizer.transcribe(samples, rate)
+
+
+def test_blocks_may_be_as_short_as_they_like(recognizer, tone_corpus):
+    samples, rate = soundfile.read(read_datadir(tone_corpus / "valid")[0].path, dtype="float32")
+    stereo = np.stack([samples, samples], axis=1)
+    blocks = [stereo[:0], samples[:0], stereo[:2], stereo[2:3], stereo[3:3], stereo[3:]]
+    assert recognizer.transcribe(iter(blocks), rate) == recognizer.transcribe(samples, rate)
 
 
 def test_a_waveform_shorter_than_a_window_says_nothing(recognizer):

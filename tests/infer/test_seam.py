@@ -70,3 +70,9 @@ def test_a_chain_of_cuts():
     joined = list(join_all([*segments, (make_segment([], 30, 40), False)]))
     assert " ".join(segment.text for segment in joined if segment.text).split() == [span[0] for span in spans[:29]]
     assert list(join_all([])) == []
+
+
+def test_a_window_that_is_left_out_moves_no_edge_of_its_neighbours():
+    left = make_segment(make_words([("A", 1.0, 2.0), ("B", 33.0, 34.0)]), 0.0, 36.0)
+    right = make_segment(make_words([("C", 57.0, 58.0)]), 56.0, 90.0)
+    assert list(join_all([(left, True), (right, False)])) == [left, right]

@@ -31,6 +31,7 @@ def test_what_is_printed_runs_when_pasted(checkout):
         (["--exp-dir="], "give --exp-dir DIR"),
         (["--download", "--corpus=", "--data-dir=x"], "give --corpus NAME, what 'audioroto download' calls the corpus"),
         (["--test-sets", " "], "give --test-sets at least one name"),
+        (["--lm-text", "books.txt", "--modes", "ctc_greedy"], "--modes ctc_greedy asks no n-gram"),
     ],
 )
 def test_a_wrong_option_is_refused_before_anything_runs(checkout, options, said):
