@@ -45,7 +45,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _intermediate_blocks_fit_the_encoder(self) -> Self:
         last, num_blocks = max(self.loss.intermediate_blocks, default=1), self.encoder.num_blocks
-        if last >= num_blocks and (self.loss.intermediate_weight or self.loss.intermediate_blocks):
+        if last >= num_blocks and self.loss.intermediate_weight:
             raise ValueError(
                 f"loss.intermediate_blocks: block {last} is not before the last of encoder.num_blocks {num_blocks}"
             )

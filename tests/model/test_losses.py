@@ -110,7 +110,10 @@ def test_the_middle_block_is_the_default_and_several_are_averaged(tiny_config):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["loss.intermediate_blocks=[10]"], "block 10 is not before the last of encoder.num_blocks 10"),
+        (
+            ["loss.intermediate_weight=0.3", "loss.intermediate_blocks=[10]"],
+            "block 10 is not before the last of encoder.num_blocks 10",
+        ),
         (["loss.intermediate_weight=0.3", "encoder.num_blocks=1"], "block 1 is not before the last"),
         (["loss.intermediate_blocks=[3, 2]"], "must ascend"),
         (["loss.intermediate_blocks=[0]"], "must ascend from 1"),
