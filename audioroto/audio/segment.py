@@ -15,7 +15,7 @@ LOWEST_DECIBELS = -200.0  # level of digital silence; as a gate, one that is alw
 MAX_SECONDS = 36.0  # of a segment; a recording no longer than this is one
 
 _GOOD_SECONDS = (8.0, 20.0)  # where a segment is cut if there is any pause: models are trained on such lengths
-OVERLAP_SECONDS = 8.0  # of segments that are cut inside speech: what an encoder with local heads needs around a frame
+OVERLAP_SECONDS = 12.0  # of segments that are cut inside speech: what an encoder with local heads needs around a frame
 # Such segments begin so many times this apart, whole encoder frames of 40 or 80 ms: a model that hears the same speech
 # in both sees it divided into the same frames, or it would say other words of it.
 STEP_SECONDS = 0.4
@@ -46,7 +46,7 @@ def iter_segments(
 
     A recording of up to `max_seconds` is one segment, whole, if there is any speech in it. A longer one is cut in
     pauses, after 8 to 20 s where it has any there. Speech without a pause for `max_seconds` is cut where it is
-    quietest, and the pieces overlap by 8 s. With `gate_decibels` at −200 what has no speech in it counts as speech.
+    quietest, and the pieces overlap by 12 s. With `gate_decibels` at −200 what has no speech in it counts as speech.
     No more than `max_seconds` and a block are held at a time, and how the audio is divided into blocks changes nothing.
     """
     frame_samples = round(FRAME_SECONDS * rate)
@@ -120,8 +120,9 @@ def _cut(speech: list[tuple[int, int]], levels: np.ndarray) -> _Cut:
         pauses.append((speech[-1][1], num_frames))
     if not pauses:
         half, step = round(OVERLAP_SECONDS / 2 / FRAME_SECONDS), round(STEP_SECONDS / FRAME_SECONDS)
-        half = min(half, num_frames // 8)
-        place = _find_quietest(levels, num_frames // 2, num_frames - half)
+        half = min(half, num_frames // 6)
+        first = num_frames // 2 + 2 * step  # so late that the segment after the next one begins behind this one's end
+        place = _find_quietest(levels, first, num_frames - half)
         return _Cut(place + half, (place - half) // step * step)
     shortest, longest = (seconds / FRAME_SECONDS for seconds in _GOOD_SECONDS)
     good = [pause for pause in pauses if pause[0] <= longest and (pause[0] >= shortest or pause[1] - pause[0] >= long)]
