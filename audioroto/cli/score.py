@@ -84,9 +84,14 @@ def _find_normalizer(paths: Iterable[Path]) -> str:
 
     from audioroto.errors import UserError
 
-    facts = [(path if path.is_dir() else path.parent) / "recognition.json" for path in paths]
-    # Note: what earlier versions recognized does not name it.
-    named = {json.loads(file.read_text("utf-8")).get("normalizer", "librispeech-v1") for file in facts if file.exists()}
+    named = set()
+    for path in paths:
+        facts = (path if path.is_dir() else path.parent) / "recognition.json"
+        if facts.exists():
+            try:  # Note: what earlier versions recognized does not name it.
+                named.add(json.loads(facts.read_text("utf-8")).get("normalizer", "librispeech-v1"))
+            except (ValueError, AttributeError):
+                raise UserError(f"{facts} is damaged; recognize again, or give --normalizer") from None
     if len(named) > 1:
         raise UserError(f"the models' normalisers differ ({', '.join(sorted(named))}): choose one by --normalizer")
     return named.pop() if named else "librispeech-v1"

@@ -61,6 +61,9 @@ def test_without_a_choice_the_normaliser_is_that_of_the_model(data: Path) -> Non
         run(data / "ref", data / "old", data / "new")
     chosen = json.loads(run(data / "ref", data / "new", "--normalizer", "librispeech-v1", "--json"))
     assert chosen["words"]["errors"] == 1
+    (data / "old" / "recognition.json").write_text('{"normalizer": ')
+    with pytest.raises(UserError, match=r"recognition\.json is damaged; recognize again"):
+        run(data / "ref", data / "old")
 
 
 def test_two_hypotheses_are_compared(data: Path) -> None:
