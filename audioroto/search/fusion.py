@@ -8,7 +8,7 @@ from torch import Tensor
 
 from audioroto.search.word_model import WordModel, WordState
 
-NUM_ASKED = 64  # continuations of an utterance, of all its hypotheses together, that the n-gram is asked about at once
+ASKED_PER_HYPOTHESIS = 8  # continuations that the n-gram is asked about at once, for each place in the beam
 WITHIN_A_WORD = -1e6  # added to a hypothesis that would end within a word: the last thing to choose
 
 
@@ -46,12 +46,12 @@ class WordFusion:
     def score(self, fused: Fused, scores: Tensor) -> Tensor:
         """`scores` (B, N, V) of continuations with the n-gram's say; −inf where no word allows one.
 
-        The best NUM_ASKED of an utterance are asked about, judged by what the n-gram said of the words before; where
-        fewer than N of them are allowed, the others in turn until there are N, so that the search never runs dry. What
-        was not asked about is ruled out too. Keeps what was found for `extend`.
+        The best ASKED_PER_HYPOTHESIS · N of an utterance are asked about, judged by what the n-gram said of the words
+        before; where fewer than N of them are allowed, the others in turn until there are N, so that the search never
+        runs dry. What was not asked about is ruled out too. Keeps what was found for `extend`.
         """
         so_far = (scores + fused.bonus[..., None].to(scores.device)).flatten(1)  # (B, N · V)
-        best, places = so_far.topk(min(NUM_ASKED, so_far.shape[1]))
+        best, places = so_far.topk(min(ASKED_PER_HYPOTHESIS * scores.shape[1], so_far.shape[1]))
         bonus = torch.full(so_far.shape, -torch.inf, dtype=torch.float64)
         fused.children = []
         for row in range(len(so_far)):

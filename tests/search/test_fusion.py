@@ -116,10 +116,10 @@ def test_words_help_the_decoder_alone_as_well(arpa):
     assert len(attention_beam(decoder, frames, lengths, beam_size=50, fusion=fusion)[0][0].tokens) >= 5
 
 
-@pytest.mark.parametrize("num_asked", [1, 3])
-def test_the_search_never_runs_dry(arpa, monkeypatch, num_asked):
+@pytest.mark.parametrize("asked", [1, 2])
+def test_the_search_never_runs_dry(arpa, monkeypatch, asked):
     """However few continuations are asked about at first: no utterance is cut short for want of one that is allowed."""
-    monkeypatch.setattr(fusion_module, "NUM_ASKED", num_asked)
+    monkeypatch.setattr(fusion_module, "ASKED_PER_HYPOTHESIS", asked)
     path = [WORD, *(TOKENIZER.pieces.index("A"), TOKENIZER.pieces.index("A"), WORD), *TOKENIZER.encode("AB")[1:]]
     log_probs = torch.full((1, 2 * len(path), VOCAB), -12.0)
     log_probs[0, torch.arange(0, 2 * len(path), 2), path] = 0.0  # "AA AB", and AA is no word
@@ -131,3 +131,14 @@ def test_the_search_never_runs_dry(arpa, monkeypatch, num_asked):
     )
     assert TOKENIZER.decode(found[0].tokens).endswith("AB")
     assert found[0].score > -1000, "it ends within no word"
+
+
+@pytest.mark.parametrize("beam_size", [2, 16])
+def test_the_wider_the_beam_the_more_the_ngram_is_asked(arpa, monkeypatch, beam_size):
+    """A wide beam with no more to choose from than a narrow one leaves the n-gram nothing to choose."""
+    monkeypatch.setattr(fusion_module, "ASKED_PER_HYPOTHESIS", 2)
+    fusion = WordFusion(WordModel(arpa, TOKENIZER), lm_weight=0.5, word_bonus=0.0)
+    monkeypatch.setattr(fusion.words, "extend", lambda state, token: state)
+    fused = fusion.start(1, beam_size)
+    fusion.score(fused, torch.randn(1, beam_size, VOCAB))
+    assert len(fused.children[0]) == 2 * beam_size
