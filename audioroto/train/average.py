@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,17 +19,16 @@ def average_checkpoints(
     num_best: int | None = None,
     half: bool = False,
     *,
-    mix_with: str | Path | None = None,
-    mix_share: float = 0.5,
+    mix_with: Sequence[tuple[str | Path, float]] = (),
     overrides: Sequence[str] = (),
 ) -> Checkpoint:
     """Average the `num_best` checkpoints of EXP_DIR/checkpoints with the lowest validation WER (all by default).
 
     Writes the model file `out` and returns its content. `half` keeps matrices in half precision (float16), at half the
-    size; they are computed with in float32 all the same. The model file `mix_with`, that training began from, gets a
-    share of `mix_share` in all weights, which brings back what was forgotten (WiSE-FT, arXiv 2109.01903). `overrides`
-    change settings that no weight depends on. Raises UserError when there is no checkpoint, and for another
-    architecture.
+    size; they are computed with in float32 all the same. Each model file of `mix_with`, one after another, gets its
+    share in all weights: what training began from, which brings back what was forgotten (WiSE-FT, arXiv 2109.01903), or
+    what began there too (model soups, arXiv 2203.05482). `overrides` change settings that no weight depends on. Raises
+    UserError when there is no checkpoint, for another architecture and for a model that has nothing to do with it.
     """
     paths = sorted(Path(exp_dir, "checkpoints").glob("update-*.safetensors"))
     if not paths:
@@ -54,8 +54,8 @@ def average_checkpoints(
             f"--set {changed[0][0]}={changed[0][2]}: weights were trained for {changed[0][1]}; leave it out"
         )
     averaged = replace(last, weights=average_weights(ranked), config=config, notes=notes)
-    if mix_with is not None:
-        averaged = _mix(averaged, mix_with, mix_share)
+    for path, share in mix_with:
+        averaged = _mix(averaged, path, share)
     if half:
         matrices = {name for name, parameter in averaged.build().named_parameters() if parameter.ndim > 1}
         # Note: not the buffers, of which a rotation in half precision would be none.
@@ -70,15 +70,21 @@ def _mix(checkpoint: Checkpoint, path: str | Path, share: float) -> Checkpoint:
     origin = load_origin(path)
     if changed := find_architecture_changes(origin.checkpoint.config, checkpoint.config):
         differences = "; ".join(f"{name} is {theirs!r}, not {ours!r}" for name, theirs, ours in changed)
-        raise UserError(f"--mix-with {path} has another architecture ({differences}); give the model it began from")
+        raise UserError(f"--mix-with {path} has another architecture ({differences}); give one of the same origin")
     if origin.checkpoint.tokenizer.model != checkpoint.tokenizer.model:
-        raise UserError(f"--mix-with {path} has another tokenizer; give the model that training began from")
-    if origin.chain[-1]["sha256"] not in {link["sha256"] for link in checkpoint.notes.get("init_from", [])}:
-        raise UserError(f"--mix-with {path} is not what training began from; the mean of unrelated weights is no model")
+        raise UserError(f"--mix-with {path} has another tokenizer; give a model of the same origin")
+    if not _hashes(origin.chain) & _hashes(checkpoint.notes.get("init_from", [])):
+        raise UserError(
+            f"--mix-with {path} is not what training began from, and did not begin there itself; "
+            "the mean of unrelated weights is no model"
+        )
     weights = {
         name: torch.lerp(tensor.float(), origin.checkpoint.weights[name].float(), share)
         for name, tensor in checkpoint.weights.items()
     }
-    return replace(
-        checkpoint, weights=weights, notes={**checkpoint.notes, "mixed_with": origin.chain[-1] | {"share": share}}
-    )
+    mixed = [*checkpoint.notes.get("mixed_with", []), origin.chain[-1] | {"share": share}]
+    return replace(checkpoint, weights=weights, notes=checkpoint.notes | {"mixed_with": mixed})
+
+
+def _hashes(chain: Sequence[dict[str, Any]]) -> set[str]:
+    return {link["sha256"] for link in chain}

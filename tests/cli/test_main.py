@@ -32,6 +32,7 @@ def test_every_verb_file_is_in_the_table(root):
         (["transcribe", "x.wav", "--model", "none.safetensors"], "audioroto: model none.safetensors does not exist"),
         (["show", "config", "--set", "train.sead=1"], "the nearest is train.seed"),
         (["average", "--exp-dir", "nowhere", "--out", "m.safetensors"], "holds no checkpoint"),
+        (["average", "--exp-dir=e", "--out=m", "--mix-with=a", "--mix-with=b", "--mix-share=1"], "each, or none"),
         (["recognize", "--model", "m", "--data-dir", "d", "--out-dir", "o", "--lm", "x.arpa"], "asks no n-gram"),
         (["nonsense"], "No such command"),
     ],

@@ -52,23 +52,35 @@ def test_a_share_of_the_model_before_is_mixed_in(continued, tmp_path):
     own = average_checkpoints(continued, tmp_path / "own.safetensors").weights[name]
     before = load_checkpoint(continued / "before.safetensors")
     mixed = average_checkpoints(
-        continued, out, mix_with=continued / "before.safetensors", mix_share=0.25, overrides=["encoder.local_heads=1"]
+        continued, out, mix_with=[(continued / "before.safetensors", 0.25)], overrides=["encoder.local_heads=1"]
     )
     torch.testing.assert_close(mixed.weights[name], 0.75 * own + 0.25 * before.weights[name])
     read = load_checkpoint(out)
-    assert (read.notes["mixed_with"]["share"], read.config.encoder.local_heads) == (0.25, 1)
+    assert ([link["share"] for link in read.notes["mixed_with"]], read.config.encoder.local_heads) == ([0.25], 1)
     with pytest.raises(UserError, match=r"encoder\.width=64: weights were trained for 32"):
         average_checkpoints(continued, out, overrides=["encoder.width=64"])
 
 
 def test_another_model_is_not_mixed_in(trained, tmp_path):
     with pytest.raises(UserError, match="another architecture"):
-        average_checkpoints(trained, tmp_path / "mixed.safetensors", mix_with="english-small")
+        average_checkpoints(trained, tmp_path / "mixed.safetensors", mix_with=[("english-small", 0.5)])
 
 
 def test_a_model_that_training_did_not_begin_from_is_not_mixed_in(trained, tmp_path):
     with pytest.raises(UserError, match="not what training began from"):
-        average_checkpoints(trained, tmp_path / "mixed.safetensors", mix_with=trained / "model.safetensors")
+        average_checkpoints(trained, tmp_path / "mixed.safetensors", mix_with=[(trained / "model.safetensors", 0.5)])
+
+
+def test_another_run_that_began_there_too_is_mixed_in(continued, tmp_path):
+    name, sibling = "ctc.project.weight", tmp_path / "sibling.safetensors"
+    own = load_checkpoint(max((continued / "checkpoints").iterdir()))
+    save_checkpoint(sibling, replace(own, weights={key: tensor + 2 for key, tensor in own.weights.items()}))
+    before = continued / "before.safetensors"
+    mean = average_checkpoints(continued, tmp_path / "own.safetensors").weights[name]
+    mixed = average_checkpoints(continued, tmp_path / "mixed.safetensors", mix_with=[(sibling, 0.5), (before, 0.2)])
+    both = (mean + load_checkpoint(sibling).weights[name]) / 2
+    torch.testing.assert_close(mixed.weights[name], 0.8 * both + 0.2 * load_checkpoint(before).weights[name])
+    assert [link["share"] for link in mixed.notes["mixed_with"]] == [0.5, 0.2]
 
 
 def test_checkpoints_of_two_runs_are_not_averaged(continued, tmp_path):
