@@ -48,7 +48,7 @@ def model(
         settings, network = checkpoint.config, checkpoint.build()
         table = Table("fact", "value")
         for key, value in {"step": checkpoint.step, **checkpoint.notes, **checkpoint.environment}.items():
-            table.add_row(key, str(value))
+            table.add_row(key, _describe(value))
         console.print(table)
     table = Table("component", "", "setting")
     for name, is_on, setting in list_components(settings):
@@ -113,3 +113,14 @@ def audio(
         heads = {} if attention is None else choose_heads(recognizer, samples, attention)
         draw_transcript(samples, rate, recognizer.transcribe(samples, rate), out, file.name, heads)
     print(f"{out}: {len(samples) / rate:.2f} s at {rate} samples per second")
+
+
+def _describe(value: object) -> str:
+    """A fact in words: what has names as `name value`, what is in turn a line each, hashes as far as they are read."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_describe(part[:12] if key == 'sha256' else part)}" for key, part in value.items())
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return "\n".join(map(_describe, value))
+    if isinstance(value, list):
+        return ", ".join(map(_describe, value))
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

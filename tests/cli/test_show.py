@@ -33,3 +33,9 @@ def test_attention_of_nothing_is_refused(trained, audio, tmp_path, options):
     done = show(audio, "--out", tmp_path / "x.png", *options, *model)
     assert isinstance(done.exception, UserError)
     assert not (tmp_path / "x.png").exists()
+
+
+def test_the_models_that_a_model_comes_from_can_be_read():
+    shown = CliRunner().invoke(app, ["show", "model", "english-small"]).output
+    assert "model english-first.safetensors, sha256 b83db108dbb7" in shown
+    assert "{" not in shown
