@@ -119,8 +119,7 @@ def _describe(value: object) -> str:
     """A fact in words: what has names as `name value`, what is in turn a line each, hashes as far as they are read."""
     if isinstance(value, dict):
         return ", ".join(f"{key} {_describe(part[:12] if key == 'sha256' else part)}" for key, part in value.items())
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return "\n".join(map(_describe, value))
     if isinstance(value, list):
-        return ", ".join(map(_describe, value))
+        separator = "\n" if value and isinstance(value[0], dict) else ", "
+        return separator.join(map(_describe, value))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
