@@ -318,6 +318,12 @@ class Search(Section):
     length_bonus: float = Field(0.0, description="attention, joint, rescoring: added for each token, in nats")
     lm_weight: float = Field(0.5, ge=0.0, description="weight of the n-gram's log-probability")
     word_bonus: float = Field(0.5, description="added to the score for each word when there is an n-gram, in nats")
+    internal_lm_weight: float = Field(
+        0.0,
+        ge=0.0,
+        le=1.0,
+        description="attention, joint, with an n-gram: share of the decoder's own language model that is taken off",
+    )
     open_vocabulary: bool = Field(False, description="with an n-gram: also say words that it does not know")
     gate_decibels: float = Field(
         -60.0, ge=-200.0, le=0.0, description="audio without 25 ms this loud (dB of full scale) says nothing; −200: off"

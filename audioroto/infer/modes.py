@@ -110,7 +110,9 @@ def _find_candidates(
 def _make_fusion(settings: Search, words: WordModel | None) -> "WordFusion | None":
     from audioroto.search.fusion import WordFusion
 
-    return WordFusion(words, settings.lm_weight, settings.word_bonus) if words else None
+    if words is None:
+        return None
+    return WordFusion(words, settings.lm_weight, settings.word_bonus, settings.internal_lm_weight)
 
 
 def _need(decoder: "Decoder | None") -> "Decoder":

@@ -25,8 +25,14 @@ from audioroto.text.normalize import normalize
 BEAM_SIZES = {"beam_size": (8, 16, 32, 64, 128), "attention_beam_size": (2, 4, 8, 16, 32)}
 # What weights are tried with: wider beams take longer and prefer nearly the same weights.
 WEIGHING_BEAM_SIZES = {"beam_size": 16, "attention_beam_size": 8}
-RANGES = {"lm_weight": (0.0, 1.5), "word_bonus": (-1.0, 3.0), "ctc_weight": (0.2, 0.8)}  # that weights are drawn from
-FIRST_STEPS = {"lm_weight": 0.1, "word_bonus": 0.4, "ctc_weight": 0.1}
+RANGES = {  # that weights are drawn from
+    "lm_weight": (0.0, 1.5),
+    "word_bonus": (-1.0, 3.0),
+    "ctc_weight": (0.2, 0.8),
+    "internal_lm_weight": (0.0, 0.5),
+}
+FIRST_STEPS = {"lm_weight": 0.1, "word_bonus": 0.4, "ctc_weight": 0.1, "internal_lm_weight": 0.1}
+SHARES = ("ctc_weight", "internal_lm_weight")  # from 0 to 1
 NUM_HALVINGS = 3
 NEARLY = 1.01  # a wider beam has to make a hundredth fewer errors to be worth its time
 
@@ -69,9 +75,9 @@ def tune_search(
 
     Half of the `num_trials` weights are drawn at random, the same ones at every call; a pattern search (Hooke and
     Jeeves 1961) goes on from the best of them and of the recognizer's own. They are those of the n-gram and, for a mode
-    that has one, that of CTC beside the decoder. Then the beam, wider and wider for as long as it searches in
-    `real_time_factor` (of processor time): the narrowest that makes at most NEARLY times the fewest errors. Raises
-    UserError without an n-gram or transcripts, and for a mode that asks none.
+    that has them, that of CTC beside the decoder and that of the decoder's own language model. Then the beam, wider and
+    wider for as long as it searches in `real_time_factor` (of processor time): the narrowest that makes at most NEARLY
+    times the fewest errors. Raises UserError without an n-gram or transcripts, and for a mode that asks none.
     """
     find_mode(mode)
     if mode not in MODES_WITH_LM:
@@ -79,7 +85,9 @@ def tune_search(
     if recognizer.words is None:
         raise UserError("there is no n-gram to tune a weight for; give --lm an ARPA file")
     beam = "attention_beam_size" if mode in ("attention", "joint") else "beam_size"
-    names = ["lm_weight", "word_bonus", *(["ctc_weight"] if mode in ("joint", "rescoring") else [])]
+    names = ["lm_weight", "word_bonus"]
+    names += ["ctc_weight"] if mode in ("joint", "rescoring") else []
+    names += ["internal_lm_weight"] if mode in ("attention", "joint") else []
     bench = _Bench(recognizer, mode, _choose(read_datadir(data_dir), 60 * max_minutes), batch_seconds)
     generator = np.random.default_rng(0)
     drawn = [
@@ -178,7 +186,7 @@ def _count_errors(trial: Trial) -> int:
 def _iter_neighbours(settings: Search, steps: Mapping[str, float]) -> Iterator[Search]:
     for name, step in steps.items():
         for value in (getattr(settings, name) + step, getattr(settings, name) - step):
-            if name == "word_bonus" or 0 <= value <= (1 if name == "ctc_weight" else value):
+            if name == "word_bonus" or 0 <= value <= (1 if name in SHARES else value):
                 yield settings.model_copy(update={name: round(value, 4)})
 
 

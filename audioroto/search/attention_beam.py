@@ -11,12 +11,14 @@ from audioroto.model.ctc import BLANK
 from audioroto.model.decoder import Decoder, choose_hypotheses
 from audioroto.search.fusion import WordFusion
 from audioroto.search.hypothesis import Hypothesis
+from audioroto.search.internal_lm import WithoutInternalLm
 from audioroto.search.prefix_score import Prefixes, PrefixScorer
 from audioroto.text.tokenizer import END_ID
 
 LONGEST_PATTERN = 16  # tokens of the longest pattern whose repetition is noticed
 MOST_REPEATS = 8  # times that a pattern may be said again; then the hypothesis has to end
-MOST_GAINED = 10.0  # nats that words may still bring a hypothesis: their bonus, or being likelier than looked ahead
+# Nats that words may still bring a hypothesis: their bonus, being likelier than looked ahead or than unheard.
+MOST_GAINED = 10.0
 
 
 def attention_beam(
@@ -57,12 +59,15 @@ def run_beam(
     """
     found: list[list[Hypothesis]] = [[] for _ in lengths]
     searched = list(range(len(lengths)))  # the utterances whose search goes on
-    memory, past = decoder.listen(frames, lengths), None
+    speaker: Decoder | WithoutInternalLm = decoder
+    if fusion and fusion.internal_lm_weight:
+        speaker = WithoutInternalLm(decoder, fusion.internal_lm_weight)
+    memory, past = speaker.listen(frames, lengths), None
     prefixes = scorer.start(beam_size) if scorer else None
     fused = fusion.start(len(lengths), beam_size) if fusion else None
     beam, ended = _Beam.start(lengths, beam_size), _Ended.none(lengths, beam_size)
     for num_tokens in range(int(lengths.max()) + 1):
-        log_probs, past = decoder(beam.last[..., None], memory, past)  # (B, N, 1, V)
+        log_probs, past = speaker(beam.last[..., None], memory, past)  # (B, N, 1, V)
         decoded = beam.decoded[..., None] + log_probs[:, :, 0].double()  # (B, N, V)
         scores = decoded + length_bonus * (num_tokens + 1)
         if scorer and prefixes:
@@ -121,7 +126,7 @@ class _Beam:
 
     tokens: Tensor  # (B, N, U)
     last: Tensor  # (B, N) the last token; END_ID at the start
-    decoded: Tensor  # (B, N) float64, log-probability by the decoder alone
+    decoded: Tensor  # (B, N) float64, score by the decoder alone
     alive: Tensor  # (B, N) False: only fills the place
     recent: Tensor  # (B, N, P) the last tokens, newest first
     num_same: Tensor  # (B, N, P) how many of the newest tokens, in a row, equal the one p + 1 before them

@@ -24,8 +24,8 @@ def joint_beam(
 
     Takes encoder frames (B, T, D), T ≥ 1, lengths (B,) and CTC log-probabilities (B, T, V). The score is
     (1 − ctc_weight) · log P by the decoder + ctc_weight · log P by CTC + length_bonus · tokens, 0 ≤ ctc_weight ≤ 1, and
-    what the n-gram of `fusion` makes of the words. CTC is asked about every token of the vocabulary, exactly. Times are
-    left empty. The decoder must be in evaluation mode.
+    what the n-gram of `fusion` makes of the words, for which some of the decoder's own language model may go. CTC is
+    asked about every token of the vocabulary, exactly. Times are left empty. The decoder must be in evaluation mode.
     """
     scorer = PrefixScorer(log_probs, lengths) if ctc_weight else None
     return run_beam(decoder, frames, lengths, beam_size, length_bonus, scorer, ctc_weight, fusion)

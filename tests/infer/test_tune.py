@@ -49,7 +49,7 @@ def test_a_wanted_speed_that_nothing_reaches_leaves_the_narrowest_beam(trained, 
     assert math.isnan(tuning.confidence_auc) or 0 <= tuning.confidence_auc <= 1
 
 
-@pytest.mark.parametrize(("mode", "weights"), [("joint", 3), ("attention", 2), ("rescoring", 3)])
+@pytest.mark.parametrize(("mode", "weights"), [("joint", 4), ("attention", 3), ("rescoring", 3)])
 def test_searches_with_a_decoder_are_tuned_too(with_decoder, tone_corpus, tmp_path, mode, weights):
     pytest.importorskip("flashlight.lib.text")
     write_arpa(tmp_path / "lm.arpa", estimate_ngrams(["LOW MID HIGH", "HIGH LOW", "MID"], 2))

@@ -57,18 +57,22 @@ def iter_sentences(vocabulary: list[str], max_tokens: int):
                     yield words, spelled
 
 
+@pytest.mark.parametrize("internal_lm_weight", [0.0, 0.3])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_wide_beam_finds_the_best_of_all_sentences(arpa, seed):
+def test_a_wide_beam_finds_the_best_of_all_sentences(arpa, seed, internal_lm_weight):
     """By the decoder's loss, CTC's loss and the n-gram as our own reader of ARPA has it: nothing of the search."""
     ngrams = read_arpa(arpa)
     decoder, frames, lengths, log_probs = inputs = make_inputs([6, 3], seed)
-    found = search(arpa, inputs, beam_size=500)
+    fusion = WordFusion(WordModel(arpa, TOKENIZER), LM_WEIGHT, WORD_BONUS, internal_lm_weight)
+    found = search(arpa, inputs, 500, fusion)
+    silence, one_frame = torch.zeros(1, 1, frames.shape[2]), torch.tensor([1])
     for row, length in enumerate(lengths.tolist()):
         scores = {}
         for words, tokens in iter_sentences(["A", "B", "AB", "BAB"], length):
             label, size = torch.tensor(tokens, dtype=torch.int64)[None], torch.tensor([len(tokens)])
             with torch.no_grad():
                 decoded = -decoder.loss(frames[row : row + 1, :length], lengths[row : row + 1], label, size).item()
+                decoded += internal_lm_weight * decoder.loss(silence, one_frame, label, size).item()
             one = log_probs[row : row + 1, :length].double()
             heard = -ctc_loss(one, lengths[row : row + 1], label, size).item()
             if tokens and heard == 0.0:
@@ -97,12 +101,14 @@ def test_in_an_open_vocabulary_other_words_are_said_too(arpa):
     assert not {word for tokens in said for word in TOKENIZER.decode(tokens).split()} <= {"A", "B", "AB", "BAB"}
 
 
-def test_a_batch_gives_what_each_gives_alone(arpa):
+@pytest.mark.parametrize("internal_lm_weight", [0.0, 0.3])
+def test_a_batch_gives_what_each_gives_alone(arpa, internal_lm_weight):
     decoder, frames, lengths, log_probs = make_inputs([12, 5, 1, 9], 2)
-    together = search(arpa, (decoder, frames, lengths, log_probs), 4)
+    fusion = WordFusion(WordModel(arpa, TOKENIZER), LM_WEIGHT, WORD_BONUS, internal_lm_weight)
+    together = search(arpa, (decoder, frames, lengths, log_probs), 4, fusion)
     for row, length in enumerate(lengths.tolist()):
         one = slice(row, row + 1)
-        alone = search(arpa, (decoder, frames[one, :length], lengths[one], log_probs[one, :length]), 4)[0]
+        alone = search(arpa, (decoder, frames[one, :length], lengths[one], log_probs[one, :length]), 4, fusion)[0]
         assert [h.tokens for h in together[row]] == [h.tokens for h in alone]
         assert [h.score for h in together[row]] == pytest.approx([h.score for h in alone], abs=1e-4)
 
