@@ -191,7 +191,7 @@ class Loss(Section):
 
 
 class Augment(Section):
-    """What training does to the speech before it hears it; every draw is keyed by (seed, epoch, utterance)."""
+    """What training does to the speech before it hears it; each draw is keyed by seed, origin, epoch, utterance."""
 
     speeds: tuple[Annotated[float, Field(gt=0.0)], ...] = Field(
         (0.9, 1.0, 1.1), min_length=1, description="speed factors, one drawn for each utterance and epoch"

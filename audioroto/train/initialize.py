@@ -1,5 +1,6 @@
 """Training that begins where another ended: the weights of a model file, and the chain of models behind a model."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,17 @@ def load_origin(path: str | Path) -> Origin:
     checkpoint = load_checkpoint(path)
     link = {"model": path.name, "sha256": sha256_of(path), "step": checkpoint.step}
     return Origin(path, checkpoint, [*checkpoint.notes.get("init_from", []), link])
+
+
+def choose_seed(seed: int, chain: list[dict[str, Any]]) -> int:
+    """The seed of what a run does to speech, by that of its settings and the `chain` of models that it begins from.
+
+    Speech that is perturbed, masked and mixed with noise just as a model of the chain has heard it is learned by heart.
+    """
+    if not chain:
+        return seed
+    digest = hashlib.blake2b(f"{seed}/{chain[-1]['sha256']}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "little")
 
 
 def choose_tokenizer(path: str | Path | None, origin: Origin | None) -> Tokenizer:

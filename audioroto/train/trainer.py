@@ -25,7 +25,7 @@ from audioroto.train.base_control import follow_loss
 from audioroto.train.diagnose import explain_out_of_memory, load_worst_batch, plan_updates, save_bad_batch
 from audioroto.train.distributed import ALONE, Processes
 from audioroto.train.experiment import Experiment, make_progress_bar
-from audioroto.train.initialize import choose_tokenizer, load_origin
+from audioroto.train.initialize import choose_seed, choose_tokenizer, load_origin
 from audioroto.train.internals import find_first_not_finite
 from audioroto.train.interrupt import note_stop_signals
 from audioroto.train.optimizer import make_optimizer
@@ -171,6 +171,7 @@ class Trainer:
                 measure_statistics(self.model, self.train_set)
             processes.share(self.model.state_dict().values())
             self.average.reset()
+        self.train_set.seed = choose_seed(self.config.train.seed, self.progress.init_from)
         if processes.first:
             self.experiment.remove_unfinished()
             self.record = Record(self.experiment, self.model, self.progress.update, self.console)

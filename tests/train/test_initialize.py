@@ -3,7 +3,7 @@ import pytest
 from audioroto.config import Config, Rotation
 from audioroto.errors import UserError
 from audioroto.text.tokenizer import train_tokenizer
-from audioroto.train.initialize import choose_tokenizer, load_origin
+from audioroto.train.initialize import choose_seed, choose_tokenizer, load_origin
 
 
 @pytest.fixture
@@ -50,3 +50,12 @@ def test_a_run_that_began_otherwise_is_not_gone_on_with(origin, tmp_path):
     origin.refuse_unless_begun_from(origin.chain, tmp_path)
     with pytest.raises(UserError, match="began from fresh weights"):
         origin.refuse_unless_begun_from([], tmp_path)
+
+
+def test_a_run_that_begins_from_a_model_draws_otherwise_than_the_model_did(origin):
+    """And otherwise than one that begins from another model; with other seeds, otherwise again."""
+    longer = [*origin.chain, {"model": "b.safetensors", "sha256": "0" * 64, "step": 5}]
+    assert choose_seed(1, []) == 1
+    seeds = {choose_seed(seed, chain) for seed in (1, 2) for chain in ([], origin.chain, longer)}
+    assert len(seeds) == 6
+    assert choose_seed(1, longer) == choose_seed(1, longer[1:]), "it is the model that counts, not how it was made"
