@@ -1,9 +1,11 @@
 import pytest
+from rich.console import Console
 
 from audioroto.config import Config, Rotation
 from audioroto.errors import UserError
 from audioroto.text.tokenizer import train_tokenizer
 from audioroto.train.initialize import choose_seed, choose_tokenizer, load_origin
+from audioroto.train.trainer import Trainer
 
 
 @pytest.fixture
@@ -59,3 +61,21 @@ def test_a_run_that_begins_from_a_model_draws_otherwise_than_the_model_did(origi
     seeds = {choose_seed(seed, chain) for seed in (1, 2) for chain in ([], origin.chain, longer)}
     assert len(seeds) == 6
     assert choose_seed(1, longer) == choose_seed(1, longer[1:]), "it is the model that counts, not how it was made"
+
+
+def test_a_model_that_is_trained_further_does_not_hear_the_same_again(tiny_config, tone_corpus, trained, tmp_path):
+    """Nor does the run draw otherwise when it goes on, with its origin named again or not."""
+
+    def begin(exp_dir: str, init_from: object) -> Trainer:
+        paths = (tone_corpus / "train", tone_corpus / "valid", trained / "tokenizer.model", tmp_path / exp_dir)
+        trainer = Trainer(tiny_config, *paths, device="cpu", init_from=init_from, console=Console(quiet=True))
+        trainer.resume(restart=False)
+        return trainer
+
+    model = trained / "model.safetensors"
+    fresh, further = begin("fresh", None), begin("further", model)
+    seeds = [next(trainer.iter_updates())[1][0].seeds for trainer in (fresh, further)]
+    assert not set(seeds[0]) & set(seeds[1])
+    further.save()
+    for init_from in (model, None):
+        assert next(begin("further", init_from).iter_updates())[1][0].seeds == seeds[1]

@@ -39,9 +39,9 @@ def run(config: Config, tone_corpus: Path, trained: Path, exp_dir: Path, **optio
         )
 
 
-def begin(config: Config, tone_corpus: Path, trained: Path, exp_dir: Path, init_from: Path | None = None) -> Trainer:
+def begin(config: Config, tone_corpus: Path, trained: Path, exp_dir: Path) -> Trainer:
     paths = (tone_corpus / "train", tone_corpus / "valid", trained / "tokenizer.model", exp_dir)
-    trainer = Trainer(config, *paths, device="cpu", init_from=init_from, console=Console(quiet=True))
+    trainer = Trainer(config, *paths, device="cpu", console=Console(quiet=True))
     trainer.resume(restart=False)
     return trainer
 
@@ -276,20 +276,6 @@ def test_training_goes_on_from_a_model(tiny_config, tone_corpus, trained, tmp_pa
     run(config, tone_corpus, trained, tmp_path / "a", init_from=model)
     with pytest.raises(UserError, match=r"began from model\.safetensors, not from .*a\.safetensors"):
         run(config, tone_corpus, trained, tmp_path / "a", init_from=tmp_path / "a.safetensors")
-
-
-def test_a_model_that_is_trained_further_does_not_hear_the_same_again(tiny_config, tone_corpus, trained, tmp_path):
-    """Nor does the run draw otherwise when it goes on, with its origin named again or not."""
-    config = change(tiny_config, max_updates=4)
-    fresh = begin(config, tone_corpus, trained, tmp_path / "fresh")
-    model = trained / "model.safetensors"
-    further = begin(config, tone_corpus, trained, tmp_path / "further", init_from=model)
-    seeds = [next(trainer.iter_updates())[1][0].seeds for trainer in (fresh, further)]
-    assert not set(seeds[0]) & set(seeds[1])
-    further.save()
-    for init_from in (model, None):
-        again = begin(config, tone_corpus, trained, tmp_path / "further", init_from=init_from)
-        assert next(again.iter_updates())[1][0].seeds == seeds[1]
 
 
 def test_a_damaged_state_gives_way_to_the_one_before(tiny_config, tone_corpus, trained, tmp_path):
