@@ -14,7 +14,6 @@ from audioroto.nn.sinusoid import SinusoidalEmbedding
 from audioroto.text.tokenizer import END_ID
 
 KeysAndValues = tuple[Tensor, Tensor]
-Past = tuple[KeysAndValues, ...]  # of the tokens so far, for each block, each (B·N, H, U, K)
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,36 @@ class Memory:
         return Memory(kept, self.allowed[utterances])
 
 
+@dataclass(frozen=True)
+class Past:
+    """What the hypotheses of a beam have said, as one tree for each utterance: what several begin with is held once."""
+
+    keys_values: tuple[KeysAndValues, ...]  # of the tree's P tokens, for each block, each (B, H, P, K)
+    said: Tensor  # (B, N, P) which of them a hypothesis has said
+    num_tokens: int  # how many each has said
+
+    def choose(self, parents: Tensor, utterances: Tensor | None = None) -> "Past":
+        """The past of hypotheses `parents` (B, N), which may repeat; a beam goes on from these, the rest is forgotten.
+
+        With `utterances` (B,), which may be fewer than there were, a row of `parents` belongs to each of them.
+        """
+        if utterances is None:
+            utterances = torch.arange(len(parents), device=parents.device)
+        said = self.said[utterances[:, None], parents]  # (B, N, P)
+        needed = said.any(dim=1)  # (B, P)
+        # Tokens that somebody has said come first; where utterances differ, some that nobody has said fill the places.
+        order = needed.byte().argsort(dim=1, descending=True, stable=True)[:, : int(needed.sum(dim=1).max())]
+        kept = tuple(
+            (_take(keys, utterances, order), _take(values, utterances, order)) for keys, values in self.keys_values
+        )
+        return Past(kept, said.gather(2, order[:, None].expand(*parents.shape, -1)), self.num_tokens)
+
+
+def _take(of_tree: Tensor, utterances: Tensor, order: Tensor) -> Tensor:
+    """Keys or values (·, H, P, K) → those of the tokens `order` (B, P') of `utterances` (B,), (B, H, P', K)."""
+    return of_tree.transpose(1, 2)[utterances[:, None], order].transpose(1, 2)
+
+
 class DecoderBlock(nn.Module):
     """Attention to the tokens so far, attention to the frames, feed-forward: residual branches, normalised first."""
 
@@ -42,19 +71,24 @@ class DecoderBlock(nn.Module):
         self.feedforward = Branch(FeedForward(width, feedforward_width), width, dropout)
 
     def forward(
-        self, states: Tensor, frames: KeysAndValues, allowed: Tensor, past: KeysAndValues | None
+        self,
+        rows: Tensor,
+        visible: Tensor,
+        frames: KeysAndValues,
+        allowed: Tensor,
+        past: KeysAndValues | None = None,
     ) -> tuple[Tensor, KeysAndValues]:
-        """States (B, N, U, D) → (B, N, U, D), and the keys and values of these tokens after those of `past`."""
-        shape = states.shape
-        rows = states.flatten(0, 1)  # (B·N, U, D)
-        keys, values = self.tokens_offer(self.norm(rows))  # (B·N, H, U, K)
+        """Tokens in S rows, (S, U, D) → the same, and their keys and values after those of `past`, (S, H, P + U, K).
+
+        `visible` broadcasts to (S, H, U, P + U). S is a multiple of B, the number of utterances.
+        """
+        keys, values = self.tokens_offer(self.norm(rows))  # (S, H, U, K)
         if past is not None:
             keys, values = torch.cat([past[0], keys], dim=2), torch.cat([past[1], values], dim=2)
-        num_new, num_all = rows.shape[1], keys.shape[2]
-        causal = torch.ones(num_new, num_all, dtype=torch.bool, device=rows.device).tril(num_all - num_new)
-        rows = self.to_tokens(rows, keys, values, causal)
-        # The hypotheses of an utterance are more queries to the same frames, whose keys are never copied for a beam.
-        rows = self.to_frames(rows.reshape(shape[0], -1, shape[3]), *frames, allowed)  # (B, N·U, D)
+        shape = rows.shape
+        rows = self.to_tokens(rows, keys, values, visible)
+        # The rows of an utterance are more queries to the same frames, whose keys are never copied for a beam.
+        rows = self.to_frames(rows.reshape(len(allowed), -1, shape[2]), *frames, allowed)
         return self.feedforward(rows).view(shape), (keys, values)
 
 
@@ -92,22 +126,36 @@ class Decoder(nn.Module):
         allowed = valid_frames(lengths, frames.shape[1]) | (lengths == 0)[:, None]  # (B, T)
         return Memory(tuple(offer(frames) for offer in self.frames_offer), allowed[:, None, None, :])
 
-    def forward(self, tokens: Tensor, memory: Memory, past: Past | None = None) -> tuple[Tensor, Past]:
-        """Tokens (B, N, U) → log-probabilities (B, N, U, V) of the token after each, float32.
+    def forward(self, tokens: Tensor, memory: Memory) -> Tensor:
+        """Tokens (B, N, U) → log-probabilities (B, N, U, V) of the token after each, float32."""
+        num_tokens = tokens.shape[2]
+        states = self.embedding(tokens) + self.positions(num_tokens, 0)  # (B, N, U, D)
+        rows = states.flatten(0, 1)  # (B·N, U, D)
+        causal = torch.ones(num_tokens, num_tokens, dtype=torch.bool, device=rows.device).tril()
+        for block, frames in zip(self.blocks, memory.keys_values, strict=True):
+            rows, _ = block(rows, causal, frames, memory.allowed)
+        return self._log_probs(rows).view(*tokens.shape, -1)
 
-        `past` is what the call with the tokens before these returned; in evaluation mode, step by step equals all at
-        once. (In training each call would draw its own dropout.)
+    def step(self, tokens: Tensor, memory: Memory, past: Past | None = None) -> tuple[Tensor, Past]:
+        """The last token (B, N) of each hypothesis → log-probabilities (B, N, V) of the next, float32; and the past.
+
+        `past` is what the step before returned. In evaluation mode, step by step equals all at once. (In training each
+        step would draw its own dropout.)
         """
-        offset = 0 if past is None else past[0][0].shape[2]
-        states = self.embedding(tokens) + self.positions(tokens.shape[2], offset)  # (B, N, U, D)
+        num_tokens = past.num_tokens if past else 0
+        rows = self.embedding(tokens) + self.positions(1, num_tokens)  # (B, N, D)
+        own = torch.eye(tokens.shape[1], dtype=torch.bool, device=tokens.device).expand(len(tokens), -1, -1)
+        said = torch.cat([past.said, own], dim=2) if past else own  # (B, N, P + N)
         present = []
-        for number, block in enumerate(self.blocks):
-            states, keys_values = block(
-                states, memory.keys_values[number], memory.allowed, None if past is None else past[number]
+        for number, (block, frames) in enumerate(zip(self.blocks, memory.keys_values, strict=True)):
+            rows, keys_values = block(
+                rows, said[:, None], frames, memory.allowed, past.keys_values[number] if past else None
             )
             present.append(keys_values)
-        logits = self.project(self.norm(states)).float()  # (B, N, U, V)
-        return functional.log_softmax(logits, dim=-1), tuple(present)
+        return self._log_probs(rows), Past(tuple(present), said, num_tokens + 1)
+
+    def _log_probs(self, rows: Tensor) -> Tensor:
+        return functional.log_softmax(self.project(self.norm(rows)).float(), dim=-1)
 
     def score(
         self, frames: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor, label_smoothing: float = 0.0
@@ -116,7 +164,7 @@ class Decoder(nn.Module):
 
         With `label_smoothing` s, a term is (1 − s) · log P(token) + s · mean of log P over V (arXiv 1512.00567).
         """
-        log_probs, _ = self(functional.pad(tokens, (1, 0), value=END_ID), self.listen(frames, lengths))
+        log_probs = self(functional.pad(tokens, (1, 0), value=END_ID), self.listen(frames, lengths))
         places = torch.arange(tokens.shape[2] + 1, device=tokens.device)
         targets = functional.pad(tokens, (0, 1)).where(places < token_lengths[..., None], END_ID)  # (B, N, U + 1)
         terms = log_probs.gather(-1, targets[..., None])[..., 0]  # (B, N, U + 1)
@@ -129,14 +177,3 @@ class Decoder(nn.Module):
     ) -> Tensor:
         """Cross-entropy of `tokens` (B, U) with lengths (B,), a scalar: the sum of `token_lengths.sum() + B` terms."""
         return -self.score(frames, lengths, tokens[:, None], token_lengths[:, None], label_smoothing).sum()
-
-
-def choose_hypotheses(past: Past, parents: Tensor, utterances: Tensor | None = None) -> Past:
-    """The past of hypotheses `parents` (B, N), which may repeat; a beam goes on from these.
-
-    With `utterances` (B,), which may be fewer than those of `past`, a row of `parents` belongs to each of them.
-    """
-    if utterances is None:
-        utterances = torch.arange(len(parents), device=parents.device)
-    rows = (utterances[:, None] * parents.shape[1] + parents).flatten()  # (B·N,)
-    return tuple((keys[rows], values[rows]) for keys, values in past)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from audioroto.model.ctc import BLANK
-from audioroto.model.decoder import Decoder, choose_hypotheses
+from audioroto.model.decoder import Decoder, Past
 from audioroto.search.fusion import WordFusion
 from audioroto.search.hypothesis import Hypothesis
 from audioroto.search.internal_lm import WithoutInternalLm
@@ -62,13 +62,14 @@ def run_beam(
     speaker: Decoder | WithoutInternalLm = decoder
     if fusion and fusion.internal_lm_weight:
         speaker = WithoutInternalLm(decoder, fusion.internal_lm_weight)
-    memory, past = speaker.listen(frames, lengths), None
+    memory = speaker.listen(frames, lengths)
+    past: Past | None = None
     prefixes = scorer.start(beam_size) if scorer else None
     fused = fusion.start(len(lengths), beam_size) if fusion else None
     beam, ended = _Beam.start(lengths, beam_size), _Ended.none(lengths, beam_size)
     for num_tokens in range(int(lengths.max()) + 1):
-        log_probs, past = speaker(beam.last[..., None], memory, past)  # (B, N, 1, V)
-        decoded = beam.decoded[..., None] + log_probs[:, :, 0].double()  # (B, N, V)
+        log_probs, past = speaker.step(beam.last, memory, past)  # (B, N, V)
+        decoded = beam.decoded[..., None] + log_probs.double()  # (B, N, V)
         scores = decoded + length_bonus * (num_tokens + 1)
         if scorer and prefixes:
             scores = scores + ctc_weight * (scorer.score(prefixes) - decoded)
@@ -104,7 +105,7 @@ def run_beam(
                 scorer, prefixes = scorer.select(kept), _select(prefixes, kept)
             fused = fused.select(kept) if fused else None
         beam = beam.extend(parents, tokens, decoded, alive)
-        past = choose_hypotheses(past, parents, kept)
+        past = past.choose(parents, kept)
         prefixes = scorer.extend(prefixes, parents, tokens) if scorer and prefixes else None
         fused = fusion.extend(fused, parents, tokens) if fusion and fused else None
     if fusion:

@@ -1,5 +1,7 @@
 """The decoder's own language model, taken off what it says where an n-gram knows better (arXiv 2011.01991)."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -22,12 +24,13 @@ class WithoutInternalLm:
         silence = self.decoder.listen(torch.zeros_like(frames[:, :1]), torch.ones_like(lengths))
         return Memory(heard.keys_values + silence.keys_values, heard.allowed)
 
-    def __call__(self, tokens: Tensor, memory: Memory, past: Past | None = None) -> tuple[Tensor, Past]:
-        """Tokens (B, N, U) → scores (B, N, U, V) of the token after each, as `Decoder.forward`; the past is of both."""
+    def step(self, tokens: Tensor, memory: Memory, past: Past | None = None) -> tuple[Tensor, Past]:
+        """Tokens (B, N) → scores (B, N, V) of the token after each, as `Decoder.step`; the past is of both."""
         half = len(memory.keys_values) // 2
         silence = Memory(memory.keys_values[half:], torch.ones_like(memory.allowed[..., :1]))
-        heard, heard_past = self.decoder(
-            tokens, Memory(memory.keys_values[:half], memory.allowed), past and past[:half]
-        )
-        unheard, unheard_past = self.decoder(tokens, silence, past and past[half:])
-        return heard - self.weight * unheard, heard_past + unheard_past
+        heard_past = replace(past, keys_values=past.keys_values[:half]) if past else None
+        unheard_past = replace(past, keys_values=past.keys_values[half:]) if past else None
+        heard, heard_past = self.decoder.step(tokens, Memory(memory.keys_values[:half], memory.allowed), heard_past)
+        unheard, unheard_past = self.decoder.step(tokens, silence, unheard_past)
+        both = replace(heard_past, keys_values=heard_past.keys_values + unheard_past.keys_values)
+        return heard - self.weight * unheard, both

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from audioroto.model.decoder import Decoder, Memory
+from audioroto.model.decoder import Decoder, Memory, Past
 from audioroto.search.attention_beam import MOST_REPEATS, attention_beam
 from audioroto.text.tokenizer import END_ID
 
@@ -37,7 +37,7 @@ def decode_greedily(decoder: Decoder, frames: Tensor) -> tuple[int, ...]:
     tokens: list[int] = []
     memory = decoder.listen(frames[None], torch.tensor([len(frames)]))
     while len(tokens) < len(frames):
-        log_probs, _ = decoder(torch.tensor([[[END_ID, *tokens]]]), memory)
+        log_probs = decoder(torch.tensor([[[END_ID, *tokens]]]), memory)
         log_probs[..., 0] = -torch.inf
         token = int(log_probs[0, 0, -1].argmax())
         if token == END_ID:
@@ -55,8 +55,8 @@ class Bigrams:
     def listen(self, frames: Tensor, lengths: Tensor) -> Memory:
         return Memory((), lengths)
 
-    def __call__(self, tokens: Tensor, memory: Memory, past: object) -> tuple[Tensor, tuple]:
-        return self.log_probs[tokens], ()
+    def step(self, tokens: Tensor, memory: Memory, past: Past | None) -> tuple[Tensor, Past]:
+        return self.log_probs[tokens], Past((), torch.ones_like(tokens[..., None], dtype=torch.bool), 0)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -133,11 +133,11 @@ def test_what_is_said_often_but_not_endlessly_is_kept():
     class Counting(Bigrams):
         num_steps = 0
 
-        def __call__(self, tokens: Tensor, memory: Memory, past: object) -> tuple[Tensor, tuple]:
-            logits = self.log_probs[tokens].clone()
+        def step(self, tokens: Tensor, memory: Memory, past: Past | None) -> tuple[Tensor, Past]:
+            logits, past = super().step(tokens, memory, past)
             logits[..., END_ID] = 9.0 if self.num_steps == len(said) else -9.0
             self.num_steps += 1
-            return logits.log_softmax(-1), ()
+            return logits.log_softmax(-1), past
 
     always_3 = torch.full((VOCAB, VOCAB), -9.0)
     always_3[:, 3] = 0.0

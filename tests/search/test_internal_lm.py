@@ -1,6 +1,6 @@
 import torch
 
-from audioroto.model.decoder import Decoder, choose_hypotheses
+from audioroto.model.decoder import Decoder
 from audioroto.search.internal_lm import WithoutInternalLm
 from audioroto.text.tokenizer import END_ID
 
@@ -13,23 +13,17 @@ def make_inputs() -> tuple[Decoder, torch.Tensor, torch.Tensor]:
     return decoder, torch.randn(2, 5, 16), torch.tensor([5, 3])
 
 
-def test_what_it_would_say_unheard_is_taken_off():
-    decoder, frames, lengths = make_inputs()
-    tokens = torch.tensor([[[END_ID, 3, 4]], [[END_ID, 5, 5]]])  # (B, N, U)
-    heard, _ = decoder(tokens, decoder.listen(frames, lengths))
-    unheard, _ = decoder(tokens, decoder.listen(torch.zeros(2, 1, 16), torch.tensor([1, 1])))
-    corrected = WithoutInternalLm(decoder, 0.4)
-    scores, _ = corrected(tokens, corrected.listen(frames, lengths))
-    torch.testing.assert_close(scores, heard - 0.4 * unheard)
-
-
-def test_step_by_step_is_all_at_once_with_hypotheses_and_utterances_chosen_on_the_way():
+def test_what_it_would_say_unheard_is_taken_off_step_by_step():
     decoder, frames, lengths = make_inputs()
     tokens = torch.tensor([[[END_ID, 3, 4], [END_ID, 5, 1]], [[END_ID, 5, 5], [END_ID, 1, 3]]])  # (B, N, U)
+    heard = decoder(tokens, decoder.listen(frames, lengths))
+    unheard = decoder(tokens, decoder.listen(torch.zeros(2, 1, 16), torch.tensor([1, 1])))
+    at_once = heard - 0.4 * unheard
     corrected = WithoutInternalLm(decoder, 0.4)
     memory = corrected.listen(frames, lengths)
-    at_once, _ = corrected(tokens, memory)
-    _, past = corrected(tokens[..., :2], memory)
+    first, past = corrected.step(tokens[..., 0], memory)
+    second, past = corrected.step(tokens[..., 1], memory, past)
+    torch.testing.assert_close(torch.stack([first, second], dim=2), at_once[:, :, :2])
     kept, parents = torch.tensor([1]), torch.tensor([[1, 0]])
-    step, _ = corrected(tokens[kept][:, [1, 0], 2:], memory.select(kept), choose_hypotheses(past, parents, kept))
-    torch.testing.assert_close(step[:, :, 0], at_once[kept][:, [1, 0], 2])
+    third, _ = corrected.step(tokens[kept][:, [1, 0], 2], memory.select(kept), past.choose(parents, kept))
+    torch.testing.assert_close(third, at_once[kept][:, [1, 0], 2])

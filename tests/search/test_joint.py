@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from audioroto.model.ctc import ctc_loss
-from audioroto.model.decoder import Decoder, Memory
+from audioroto.model.decoder import Decoder, Memory, Past
 from audioroto.search.attention_beam import MOST_REPEATS, attention_beam
 from audioroto.search.joint import joint_beam
 from audioroto.text.tokenizer import END_ID
@@ -91,12 +91,12 @@ class Looping:
     def listen(self, frames: Tensor, lengths: Tensor) -> Memory:
         return Memory((), lengths)
 
-    def __call__(self, tokens: Tensor, memory: Memory, past: object) -> tuple[Tensor, tuple]:
+    def step(self, tokens: Tensor, memory: Memory, past: Past | None) -> tuple[Tensor, Past]:
         logits = torch.zeros(*tokens.shape, VOCAB)
         logits[..., END_ID] = -30.0
         logits[..., 4] = torch.where(tokens == 3, 20.0, 0.0)
         logits[..., 3] = torch.where(tokens == 3, 0.0, 20.0)
-        return logits.log_softmax(-1), ()
+        return logits.log_softmax(-1), Past((), torch.ones_like(tokens[..., None], dtype=torch.bool), 0)
 
 
 @pytest.mark.parametrize("beam_size", [1, 5])
