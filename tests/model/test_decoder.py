@@ -36,7 +36,7 @@ def test_step_by_step_equals_all_at_once(decoder):
     frames, lengths, tokens = make_batch(4, 6)
     memory = decoder.listen(frames, lengths)
     log_probs, _ = say(decoder, memory, tokens)
-    torch.testing.assert_close(log_probs, decoder(tokens, memory))
+    assert (log_probs - decoder(tokens, memory)).abs().max() < 1e-5
 
 
 def test_it_steps_beyond_the_table_of_positions(decoder):
@@ -64,7 +64,7 @@ def test_chosen_hypotheses_go_on_from_their_own_past(decoder):
     chosen = tokens[torch.arange(3)[:, None], parents]
     _, past = say(decoder, memory, tokens[..., :4])
     last, _ = decoder.step(chosen[..., 4], memory, past.choose(parents))
-    torch.testing.assert_close(last, decoder(chosen, memory)[:, :, 4])
+    assert (last - decoder(chosen, memory)[:, :, 4]).abs().max() < 1e-5
 
 
 def test_some_utterances_go_on_without_the_others(decoder):
@@ -75,7 +75,7 @@ def test_some_utterances_go_on_without_the_others(decoder):
     chosen = tokens[kept[:, None], parents]
     _, past = say(decoder, memory, tokens[..., :4])
     last, _ = decoder.step(chosen[..., 4], memory.select(kept), past.choose(parents, kept))
-    torch.testing.assert_close(last, decoder(tokens, memory)[kept[:, None], parents][:, :, 4])
+    assert (last - decoder(tokens, memory)[kept[:, None], parents][:, :, 4]).abs().max() < 1e-5
 
 
 def test_a_beam_that_parts_and_meets_again_equals_all_at_once(decoder):
@@ -86,7 +86,7 @@ def test_a_beam_that_parts_and_meets_again_equals_all_at_once(decoder):
     for last in tokens.unbind(dim=2):
         said = torch.cat([said, last[..., None]], dim=2)
         log_probs, past = decoder.step(last, memory, past)
-        torch.testing.assert_close(log_probs, decoder(said, memory)[:, :, -1])
+        assert (log_probs - decoder(said, memory)[:, :, -1]).abs().max() < 1e-5
         parents = torch.randint(5, (3, 5), generator=generator)
         said, past = said[torch.arange(3)[:, None], parents], past.choose(parents)
 
