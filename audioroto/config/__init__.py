@@ -12,6 +12,7 @@ from audioroto.config.sections import (
     Search,
     Text,
     Train,
+    Unspoken,
 )
 from audioroto.config.whole import Config
 
@@ -27,6 +28,7 @@ __all__ = [
     "Search",
     "Text",
     "Train",
+    "Unspoken",
     "change_config",
     "iter_settings",
     "load_config",

@@ -16,6 +16,7 @@ from audioroto.config.sections import (
     Section,
     Text,
     Train,
+    Unspoken,
 )
 
 
@@ -29,6 +30,7 @@ class Config(Section):
     rotation: Rotation = Rotation()
     decoder: Decoder = Decoder()
     loss: Loss = Loss()
+    unspoken: Unspoken = Unspoken()
     augment: Augment = Augment()
     train: Train = Train()
     search: Search = Search()
@@ -40,6 +42,8 @@ class Config(Section):
                 f"encoder.width {self.encoder.width} must be a multiple of decoder.num_heads {self.decoder.num_heads}; "
                 f"try decoder.num_heads = {self.encoder.num_heads}"
             )
+        if self.unspoken.text and not self.decoder.num_blocks:
+            raise ValueError("unspoken.text is for the decoder to learn from; set decoder.num_blocks")
         return self
 
     @model_validator(mode="after")

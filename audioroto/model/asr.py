@@ -108,6 +108,13 @@ class AsrModel(nn.Module):
         """The losses of encoded frames (B, T, D): CTC's alone, or weighed with the decoder's (arXiv 1609.06773)."""
         return self._weigh_losses(Encoded(frames, lengths, ()), tokens, token_lengths)
 
+    def compute_unspoken_loss(self, tokens: Tensor, token_lengths: Tensor) -> Tensor:
+        """The decoder's loss on texts `tokens` (B, U), lengths (B,), that nobody has spoken; their sum."""
+        if self.decoder is None:
+            raise ValueError("CTC alone learns nothing from text that nobody has spoken")
+        frames, lengths = self.decoder.hear_nothing(len(tokens))
+        return self.decoder.loss(frames, lengths, tokens, token_lengths, self.loss_settings.label_smoothing)
+
     def set_regularization(self, strength: float) -> None:
         """Let dropout, layer drop and SpecAugment act with `strength` from 0 (not at all) to 1 (as configured)."""
         self.strength = strength

@@ -126,6 +126,11 @@ class Decoder(nn.Module):
         allowed = valid_frames(lengths, frames.shape[1]) | (lengths == 0)[:, None]  # (B, T)
         return Memory(tuple(offer(frames) for offer in self.frames_offer), allowed[:, None, None, :])
 
+    def hear_nothing(self, num_utterances: int) -> tuple[Tensor, Tensor]:
+        """What the decoder hears when it is a language model alone: a frame of zeros (B, 1, D) each, lengths (B,)."""
+        frames = self.project.weight.new_zeros(num_utterances, 1, self.project.in_features)
+        return frames, torch.ones(num_utterances, dtype=torch.int64, device=frames.device)
+
     def forward(self, tokens: Tensor, memory: Memory) -> Tensor:
         """Tokens (B, N, U) → log-probabilities (B, N, U, V) of the token after each, float32."""
         num_tokens = tokens.shape[2]

@@ -21,7 +21,7 @@ class WithoutInternalLm:
     def listen(self, frames: Tensor, lengths: Tensor) -> Memory:
         """What all steps need of the encoder's frames (B, T, D), T ≥ 1, lengths (B,); then of the silence."""
         heard = self.decoder.listen(frames, lengths)
-        silence = self.decoder.listen(torch.zeros_like(frames[:, :1]), torch.ones_like(lengths))
+        silence = self.decoder.listen(*self.decoder.hear_nothing(len(frames)))
         return Memory(heard.keys_values + silence.keys_values, heard.allowed)
 
     def step(self, tokens: Tensor, memory: Memory, past: Past | None = None) -> tuple[Tensor, Past]:

@@ -47,6 +47,8 @@ class Record:
         losses = {name: total / num_tokens for name, total in result.losses.items()}
         if "attention" in losses:  # the decoder says the end of each utterance too
             losses["attention"] *= num_tokens / (num_tokens + num_utterances)
+        if result.unspoken_loss is not None:
+            losses["unspoken"] = result.unspoken_loss
         base = self.model.encoder.rotary_base
         self.metrics.append(
             update=progress.update,

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from audioroto.config import Config
 from audioroto.corpus.datadir import Utterance, read_datadir
+from audioroto.corpus.unspoken import UnspokenText, read_unspoken_text
 from audioroto.errors import UserError
 from audioroto.features.fbank import FRAME_HOP_SECONDS
 from audioroto.files import write_text
@@ -65,13 +66,29 @@ def select_utterances(utterances: list[Utterance], tokenizer: Tokenizer, config:
     return Selection(kept, tokens, dropped, unknown, "".join(sorted(unknown_text - known)))
 
 
-def fingerprint(selection: Selection, tokenizer: Tokenizer, augmented_with: Iterable[Path] = ()) -> str:
-    """A hash of what a run learns from: tokenizer, utterances with durations and tokens, names of noises and rooms."""
+def read_unspoken(selection: Selection, tokenizer: Tokenizer, config: Config) -> UnspokenText | None:
+    """The text that nobody has spoken, where the configuration names one: sentences no longer than any transcript."""
+    settings = config.unspoken
+    if not settings.text:
+        return None
+    most_tokens = max(map(len, selection.tokens), default=0)
+    return read_unspoken_text(settings.text, settings.normalizer, tokenizer, most_tokens)
+
+
+def fingerprint(
+    selection: Selection,
+    tokenizer: Tokenizer,
+    augmented_with: Iterable[Path] = (),
+    unspoken: UnspokenText | None = None,
+) -> str:
+    """A hash of what is learned from: tokenizer, utterances' durations and tokens, names of noises and rooms, text."""
     digest = hashlib.sha256(tokenizer.model)
     for utterance, tokens in zip(selection.utterances, selection.tokens, strict=True):
         digest.update(f"{utterance.id} {utterance.seconds} {tokens}\n".encode())
     for path in augmented_with:
         digest.update(f"{path.name}\n".encode())
+    if unspoken:
+        digest.update(unspoken.digest.encode())
     return digest.hexdigest()
 
 

@@ -35,6 +35,7 @@ from audioroto.train.selection import (
     describe_shared_speakers,
     fingerprint,
     make_report,
+    read_unspoken,
     select_utterances,
     write_dropped,
 )
@@ -129,7 +130,8 @@ class Trainer:
             seed=config.train.seed,
             augment=config.augment,
         )
-        self.inputs = fingerprint(selection, self.tokenizer, self.train_set.surroundings_files)
+        self.unspoken = read_unspoken(selection, self.tokenizer, config)
+        self.inputs = fingerprint(selection, self.tokenizer, self.train_set.surroundings_files, self.unspoken)
         self.train_summary = summarize(selection.utterances)
         others = self.validator.dataset.utterances
         shared = describe_shared_speakers(selection.utterances, others, Path(valid_dir))
@@ -137,7 +139,7 @@ class Trainer:
             logger.warning(shared)
         self.model = build_model(config, self.tokenizer.vocab_size).to(self.device)
         self.optimizer = make_optimizer(self.model, config.train)
-        self.updater = Updater(self.model, self.optimizer, config, self.device, self.dtype, processes)
+        self.updater = Updater(self.model, self.optimizer, config, self.device, self.dtype, processes, self.unspoken)
         self.average = RunningAverage(self.model, config.train.average_decay)
         self.base_controller = follow_loss(self.model, config.position, reduce=processes.sum)
         self.progress = Progress()
@@ -172,6 +174,8 @@ class Trainer:
             processes.share(self.model.state_dict().values())
             self.average.reset()
         self.train_set.seed = choose_seed(self.config.train.seed, self.progress.init_from)
+        if self.unspoken:
+            self.unspoken.seed = self.train_set.seed
         if processes.first:
             self.experiment.remove_unfinished()
             self.record = Record(self.experiment, self.model, self.progress.update, self.console)

@@ -8,6 +8,7 @@ from torch import nn
 
 from audioroto.config import Config
 from audioroto.corpus.loader import Batch
+from audioroto.corpus.unspoken import UnspokenText
 from audioroto.model.asr import AsrModel, Losses
 from audioroto.train.distributed import Processes
 from audioroto.train.optimizer import learning_rate
@@ -18,6 +19,7 @@ class UpdateResult:
     """What an update has cost, over all its parts and processes."""
 
     losses: dict[str, float]  # the fields of `Losses` that the model has, in nats: sums over the utterances
+    unspoken_loss: float | None  # nats a token of the text that nobody has spoken, where there is one
     learning_rate: float
     gradient_norm: float  # before clipping
     audio_seconds: float  # as heard: at the drawn speeds
@@ -29,7 +31,8 @@ class Updater:
     """Updates a model on parts of which each process has some.
 
     Gradients are those of the loss summed over all parts and divided by the number of tokens of all, so that the same
-    parts give the same update however they are shared out. Dropout and layer drop are keyed by seed, update and part.
+    parts give the same update however they are shared out. Dropout and layer drop are keyed by seed, update and part;
+    so is the part of `unspoken` that goes with a part of the speech.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Updater:
         device: torch.device,
         dtype: torch.dtype,
         processes: Processes,
+        unspoken: UnspokenText | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
@@ -47,6 +51,7 @@ class Updater:
         self.device = device
         self.dtype = dtype
         self.processes = processes
+        self.unspoken = unspoken
 
     def update(self, number: int, batches: list[Batch], num_tokens: int) -> UpdateResult:
         """The update `number` on `batches`, the parts of this process; `num_tokens` are those of all parts.
@@ -59,6 +64,7 @@ class Updater:
         growing = self.config.augment.start_update
         self.model.set_regularization(min(1.0, number / growing) if growing else 1.0)
         found: dict[str, list[float]] = {field.name: [] for field in fields(Losses)}
+        unspoken_sums = [0.0, 0.0]  # loss and number of tokens
         bad: list[Batch] = []
         for batch in batches:
             losses = self.compute_drawn_losses(number, batch)
@@ -68,11 +74,15 @@ class Updater:
                     values.append(value.item())
             if not math.isfinite(found["total"][-1]):
                 bad.append(batch)
+            if self.unspoken:
+                loss, count = self._learn_unspoken(self.unspoken, number, batch, num_tokens)
+                unspoken_sums = [unspoken_sums[0] + loss, unspoken_sums[1] + count]
         self.processes.sum_gradients(self.model.parameters())
         norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.train.clip_norm))
         num_samples = sum(int(batch.waveform_lengths.sum()) for batch in batches)
         sums = self.processes.sum([sum(values) for values in found.values()])
         counts = self.processes.sum([len(values) for values in found.values()])
+        unspoken_loss, num_unspoken = self.processes.sum(unspoken_sums)
         skipped = not (math.isfinite(norm) and all(map(math.isfinite, sums)))
         if not skipped:
             self.optimizer.step()
@@ -81,12 +91,22 @@ class Updater:
         self.optimizer.zero_grad()
         return UpdateResult(
             losses={name: total for name, total, count in zip(found, sums, counts, strict=True) if count},
+            unspoken_loss=unspoken_loss / num_unspoken if num_unspoken else None,
             learning_rate=rate,
             gradient_norm=norm,
             audio_seconds=self.processes.sum([num_samples])[0] / self.config.features.sample_rate,
             skipped=skipped,
             bad_batches=bad,
         )
+
+    def _learn_unspoken(self, unspoken: UnspokenText, number: int, batch: Batch, num_tokens: int) -> tuple[float, int]:
+        """Add the gradient of the text that goes with `batch`; its loss, and its number of tokens with the ends."""
+        settings, wanted = self.config.unspoken, int(batch.token_lengths.sum())
+        tokens, lengths = unspoken.draw(number, batch.plan.part, max(1, round(settings.tokens_ratio * wanted)))
+        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            loss = self.model.compute_unspoken_loss(tokens.to(self.device), lengths.to(self.device))
+        (settings.weight * loss / num_tokens).backward()
+        return loss.item(), int(lengths.sum()) + len(lengths)
 
     def compute_drawn_losses(self, number: int, batch: Batch) -> Losses:
         """The losses of a part of update `number`, dropout and layer drop drawn as that update draws them."""

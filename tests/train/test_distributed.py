@@ -15,11 +15,14 @@ from audioroto.train.trainer import train
 
 
 @pytest.fixture
-def config(tiny_config):
+def config(tiny_config, tmp_path):
     """Six updates of up to four parts, with all that could tell how they are shared out.
 
-    Dropout, layer drop and every augmentation, a decoder, all losses, a running average, and a base that moves.
+    Dropout, layer drop and every augmentation, a decoder, all losses, text that nobody has spoken, a running average,
+    and a base that moves.
     """
+    text = tmp_path / "book.txt"
+    text.write_text("LOW MID LOW\nHIGH HIGH\nMID HIGH LOW LOW\nLOW\n")
     return tiny_config.model_copy(
         update={
             "train": tiny_config.train.model_copy(
@@ -38,6 +41,7 @@ def config(tiny_config):
             ),
             "encoder": tiny_config.encoder.model_copy(update={"layer_drop": 0.3}),
             "loss": tiny_config.loss.model_copy(update={"consistency_weight": 0.2, "intermediate_weight": 0.3}),
+            "unspoken": tiny_config.unspoken.model_copy(update={"text": str(text), "weight": 0.5}),
             "decoder": tiny_config.decoder.model_copy(
                 update={"num_blocks": 1, "num_heads": 2, "feedforward_width": 32}
             ),
@@ -88,7 +92,8 @@ def test_the_number_of_processes_does_not_change_the_recipe(
         assert alone.keys() == shared.keys()
         for name in alone.keys() - {"wall_seconds"}:
             assert shared[name] == pytest.approx(alone[name], rel=1e-4, abs=1e-5), (alone["update"], name)
-    assert all(line["train_consistency_loss"] > 0 for line in one if "train_loss" in line)
+    for name in ("train_consistency_loss", "train_unspoken_loss"):
+        assert all(line[name] > 0 for line in one if "train_loss" in line), name
     diagnostics = read_metrics(tmp_path / "two" / "diagnostics.jsonl")
     assert [line["update"] for line in diagnostics] == list(range(1, max_updates + 1))  # those of the first process
     assert len({line["rotary_base"] for line in one if "rotary_base" in line}) > 1  # it has moved

@@ -133,6 +133,8 @@ def test_all_components_and_switches_for_little_data_go_on_where_they_stopped(
         "loss": {"consistency_weight": 0.2, "intermediate_weight": 0.3},
         "encoder": {"layer_drop": 0.4, "qk_norm": True, "bias": "dynamic", "local_heads": 1, "pooled_share": 0.5},
         "augment": {"nonspeech_share": 0.3},
+        "decoder": {"num_blocks": 1, "num_heads": 2},
+        "unspoken": {"text": str(tone_corpus / "valid")},
     }
     sections = {name: getattr(tiny_config, name).model_copy(update=update) for name, update in changes.items()}
     settings = {"max_updates": 8, "valid_every_updates": 4, "log_every_updates": 1, "micro_batch_seconds": 3.0}
@@ -145,7 +147,8 @@ def test_all_components_and_switches_for_little_data_go_on_where_they_stopped(
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     lines = [line for line in read_metrics(tmp_path / "parts" / "metrics.jsonl") if "train_loss" in line]
     assert len(lines) == 8
-    assert all(line["train_consistency_loss"] > 0 and line["train_intermediate_loss"] > 0 for line in lines)
+    names = ("train_consistency_loss", "train_intermediate_loss", "train_unspoken_loss")
+    assert all(line[name] > 0 for line in lines for name in names)
 
 
 def test_other_settings_are_refused_unless_restarted(tiny_config, tone_corpus, trained, tmp_path):
