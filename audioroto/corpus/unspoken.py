@@ -32,6 +32,11 @@ class UnspokenText:
         self.seed = 0
 
     @property
+    def num_sentences(self) -> int:
+        """Number of sentences."""
+        return len(self.ends)
+
+    @property
     def digest(self) -> str:
         """A hash of the tokens."""
         return hashlib.sha256(self.tokens.tobytes() + self.ends.tobytes()).hexdigest()

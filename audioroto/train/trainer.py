@@ -148,6 +148,9 @@ class Trainer:
             f"{count_parameters(self.model):,} parameters, {self.tokenizer.vocab_size} tokens, "
             f"{self.device.type} in {str(self.dtype).removeprefix('torch.')}"
         )
+        if self.unspoken:
+            num_sentences, num_tokens = self.unspoken.num_sentences, len(self.unspoken.tokens)
+            console.print(f"{num_sentences:,} sentences that nobody has spoken, {num_tokens:,} tokens")
 
     def resume(self, restart: bool) -> None:
         """Load the state that an interrupted run left; without one, or with `restart`, measure statistics and begin."""
