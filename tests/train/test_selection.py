@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from audioroto.corpus.datadir import read_datadir, write_datadir
+from audioroto.corpus.unspoken import UnspokenText
 from audioroto.errors import UserError
 from audioroto.text.tokenizer import train_tokenizer
 from audioroto.train.selection import (
@@ -13,6 +14,7 @@ from audioroto.train.selection import (
     fingerprint,
     make_report,
     preview_training,
+    read_unspoken,
     select_utterances,
     write_dropped,
 )
@@ -102,7 +104,19 @@ def test_a_preview_makes_the_tokenizer_that_there_is_not_yet(tone_corpus, tiny_c
     assert [str(tmp_path / "test") in warning for warning in warnings] == [True]
 
 
-def test_the_fingerprint_knows_utterances_tokens_and_noises(utterances, tokenizer, tiny_config):
+def test_unspoken_text_has_no_sentence_longer_than_any_transcript(utterances, tokenizer, tiny_config, tmp_path):
+    selection = select_utterances(utterances, tokenizer, tiny_config)
+    (tmp_path / "book.txt").write_text("LOW\nMID MID\n" + "HIGH " * 30)
+    settings = tiny_config.unspoken.model_copy(update={"text": str(tmp_path / "book.txt")})
+    config = tiny_config.model_copy(update={"unspoken": settings})
+    assert read_unspoken(selection, tokenizer, tiny_config) is None
+    assert read_unspoken(selection, tokenizer, config).num_sentences == 2
+    (tmp_path / "book.txt").unlink()
+    with pytest.raises(UserError, match=r"unspoken\.text .*book\.txt is not there"):
+        read_unspoken(selection, tokenizer, config)
+
+
+def test_the_fingerprint_knows_utterances_tokens_noises_and_text(utterances, tokenizer, tiny_config):
     selection = select_utterances(utterances, tokenizer, tiny_config)
     other = replace(selection, utterances=[replace(selection.utterances[0], seconds=1.0), selection.utterances[1]])
     found = {
@@ -110,6 +124,8 @@ def test_the_fingerprint_knows_utterances_tokens_and_noises(utterances, tokenize
         fingerprint(selection, tokenizer, [Path("rain.wav")]),
         fingerprint(selection, tokenizer, [Path("dog.wav")]),
         fingerprint(other, tokenizer),
+        fingerprint(selection, tokenizer, unspoken=UnspokenText([[3, 4]], 5)),
+        fingerprint(selection, tokenizer, unspoken=UnspokenText([[3], [4]], 5)),
     }
-    assert len(found) == 4
+    assert len(found) == 6
     assert fingerprint(selection, tokenizer, [Path("a/dog.wav")]) in found  # wherever the folder lies
