@@ -195,8 +195,8 @@ class Unspoken(Section):
 
     text: str = Field("", description="UTF-8 text, plain, .gz or .xz, or a data directory; empty: none")
     normalizer: str = Field("english-v1", description="named, versioned normaliser of this text")
-    tokens_ratio: float = Field(6.0, gt=0.0, description="tokens of it in an update for each token of transcripts")
-    weight: float = Field(0.1, gt=0.0, description="weight of one of its tokens beside one of transcripts'")
+    tokens_ratio: float = Field(8.0, gt=0.0, description="tokens of it in an update for each token of transcripts")
+    weight: float = Field(0.2, gt=0.0, description="weight of one of its tokens beside one of transcripts'")
 
 
 class Augment(Section):
