@@ -37,7 +37,7 @@ def test_what_is_drawn_is_whole_sentences_that_follow_from_seed_update_and_part(
 
 def test_about_as_many_tokens_are_drawn_as_are_wanted():
     text = UnspokenText([sentence_of(1 + number % 20, number) for number in range(2000)], most_tokens=20)
-    assert all(181 <= int(text.draw(update, 0, 200)[1].sum()) <= 200 for update in range(50) if update != 7)
+    assert all(181 <= int(text.draw(update, 0, 200)[1].sum()) <= 200 for update in range(50))
     assert len(text.draw(0, 0, 1)[1]) == 1  # one at least, however long
 
 
