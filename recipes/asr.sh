@@ -46,7 +46,8 @@ Usage: $0 [--name value | --name=value ...]
   --config "F G"       TOML files, later ones win                         (${config:-defaults})
   --set KEY=VALUE      one setting, wins over files; may be repeated      (${overrides[*]:-none})
   --init-from MODEL    model to train further, with its own tokenizer     (${init_from:-none})
-  --num-processes N    processes that share out training on this machine   (${num_processes})
+  --num-processes N    processes of this machine that share out training
+                       and recognition                                    (${num_processes})
   --exp-dir DIR        where the model and the results go                 (${exp_dir:-none})
   --run NAME           keep the scores in results/NAME.json beside --exp-dir
                        and make RESULTS.md anew                           (${run:-no})
@@ -140,6 +141,8 @@ for file in $config; do
     configuration+=(--config "$file")
 done
 configuration+=("${overrides[@]}")
+shared=()
+if [[ $num_processes != 1 ]]; then shared=(--num-processes "$num_processes"); fi
 lm_texts=()
 for file in $lm_text; do lm_texts+=("$(name_of "$file")"); done
 cd -- "$root"
@@ -244,11 +247,7 @@ if begin train; then
     inputs+=("${begun_from[1]}" "${configs[@]}")
     outputs=("$exp_dir/metrics.jsonl")
     if $restart; then again=(--restart); fi
-    train=(audioroto train)
-    if ((num_processes > 1)); then
-        train=(torchrun --standalone --nproc-per-node "$num_processes" -m audioroto train)
-    fi
-    step train "${train[@]}" --train-dir "$train_dir" --valid-dir "$valid_dir" \
+    step train audioroto train "${shared[@]}" --train-dir "$train_dir" --valid-dir "$valid_dir" \
         "${begun_from[@]}" --exp-dir "$exp_dir" "${configuration[@]}"
     again=()
 fi
@@ -277,7 +276,8 @@ if begin recognize; then
         outputs=("${modes[@]/#/$exp_dir/recognize/$set/}")
         outputs=("${outputs[@]/%//text}")
         step "recognize-$set" audioroto recognize --model "$exp_dir/model.safetensors" --data-dir "$data_dir/$set" \
-            --out-dir "$exp_dir/recognize/$set" --modes "$(IFS=, && printf '%s' "${modes[*]}")" "${search[@]}"
+            --out-dir "$exp_dir/recognize/$set" --modes "$(IFS=, && printf '%s' "${modes[*]}")" "${search[@]}" \
+            "${shared[@]}"
     done
 fi
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import typer
 
+from audioroto.cli.launch import count_cores
+
 PACKAGES = ("jiwer", "librosa", "matplotlib", "numpy", "pydantic", "safetensors", "sentencepiece", "soundfile", "soxr")
 TORCH_MEND = 'pip install "torch==2.11.0" "torchaudio==2.11.0"'
 # What libsndfile must read, as (name, format, subtype), and whether the recipes stand on it.
@@ -145,8 +147,7 @@ def _describe_machine() -> Iterator[Finding]:
     model = fields.get("model name") or platform.processor() or platform.machine()
     flags = set(f"{fields.get('flags', '')} {fields.get('Features', '')}".split())
     bfloat16 = flags & {"avx512_bf16", "amx_bf16", "bf16"}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("processor", f"{model}, {cores} cores, bfloat16 in hardware: {'yes' if bfloat16 else 'no'}")
+    yield Finding("processor", f"{model}, {count_cores()} cores, bfloat16 in hardware: {'yes' if bfloat16 else 'no'}")
     memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     yield Finding("memory", f"{memory_bytes / 2**30:.1f} GiB")
 

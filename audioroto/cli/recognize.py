@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from audioroto.cli.launch import NumProcesses, share_work
 from audioroto.cli.options import (
     BatchSeconds,
     ConfigFiles,
@@ -31,12 +32,14 @@ def recognize(
     batch_seconds: BatchSeconds = 60.0,
     device: Device = "auto",
     threads: Threads = None,
+    num_processes: NumProcesses = 1,
 ) -> None:
     """Recognize every utterance of a data directory, in one or several modes; when stopped, the same command goes on.
 
-    Several processes, started by torchrun, share the utterances and write one result. Of the configuration only the
-    section search is looked at: what 'audioroto tune' wrote, for example.
+    Several processes, on several machines started by torchrun, share the utterances and write one result. Of the
+    configuration only the section search is looked at: what 'audioroto tune' wrote, for example.
     """
+    share_work(num_processes)
     from audioroto.infer.origin import describe_origin
     from audioroto.infer.processes import Team
     from audioroto.infer.recognize import recognize_datadir

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from audioroto.cli.launch import NumProcesses, share_work
 from audioroto.cli.options import ConfigFiles, Device, Overrides, TrainDir
 from audioroto.config import load_config
 
@@ -22,6 +23,7 @@ def train(
     config: ConfigFiles = None,
     overrides: Overrides = None,
     device: Device = "auto",
+    num_processes: NumProcesses = 1,
     restart: Annotated[bool, typer.Option("--restart", help="Begin afresh even if a run could go on.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Try the largest batch and one update, keep nothing, and stop.")
@@ -34,7 +36,11 @@ def train(
         bool, typer.Option("--tensorboard", help="Write the metrics for TensorBoard too, to EXP/tensorboard; an extra.")
     ] = False,
 ) -> None:
-    """Train a model; Ctrl-C saves, and the same command goes on from there. Under torchrun, in several processes."""
+    """Train a model; Ctrl-C saves, and the same command goes on from there.
+
+    Several processes, on several machines started by torchrun, share out each update.
+    """
+    share_work(num_processes)
     from rich.console import Console
 
     from audioroto.train.distributed import join_processes

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from audioroto.cli.launch import NumProcesses, share_work
 from audioroto.cli.options import (
     BatchSeconds,
     Case,
@@ -55,6 +56,7 @@ def transcribe(
     ] = "auto",
     device: Device = "auto",
     threads: Threads = None,
+    num_processes: NumProcesses = 1,
     restart: Annotated[bool, typer.Option("--restart", help="With --out: do finished files again.")] = False,
 ) -> None:
     """Write what recordings say: to standard output, or with --out each to files that are called like it.
@@ -62,8 +64,9 @@ def transcribe(
     Without --out several files give a line each, the file's name and its text with a tab between. A file that cannot be
     read never stops the others; such files are listed at the end, and the exit status is 1. With --out a second run
     does only what is new or was made from another file, by another model or with other settings, and several processes,
-    started by torchrun, share the work. Of the configuration only the section search is looked at.
+    on several machines started by torchrun, share the work. Of the configuration only the section search is looked at.
     """
+    share_work(num_processes)
     from audioroto.errors import UserError
     from audioroto.infer.folder import OutputFolder, transcribe_to_folder
     from audioroto.infer.inputs import STANDARD_INPUT, AudioInput, find_audio

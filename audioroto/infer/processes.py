@@ -1,4 +1,4 @@
-"""Several processes, on one machine or more, that share a job: started by `torchrun`, they talk through its store."""
+"""Several processes that share a job, on one machine or more; they talk through the store of what started them."""
 
 import heapq
 import json
@@ -30,7 +30,7 @@ class Team:
             except (ValueError, RuntimeError) as error:
                 raise UserError(
                     f"WORLD_SIZE is {self.size}, but the processes do not find each other ({error}); start them by "
-                    "'torchrun --nproc-per-node N -m audioroto …', or unset WORLD_SIZE"
+                    "--num-processes N, or by torchrun on several machines, or unset WORLD_SIZE"
                 ) from None
 
     @property

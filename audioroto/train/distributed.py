@@ -1,7 +1,8 @@
 """Several processes that train one model: who each is, and what they tell one another.
 
-`torchrun` starts them; on a CPU they speak through gloo, on GPUs gradients go through nccl. All methods are collective:
-every process calls them, in the same order. A process that is alone has nobody to tell, and nothing is changed.
+`--num-processes` or `torchrun` starts them; on a CPU they speak through gloo, on GPUs gradients go through nccl. All
+methods are collective: every process calls them, in the same order. A process that is alone has nobody to tell, and
+nothing is changed.
 """
 
 import os
@@ -110,9 +111,10 @@ ALONE = Processes()
 
 @contextmanager
 def join_processes() -> Iterator[Processes]:
-    """Meet the other processes that torchrun has started; alone where it has not.
+    """Meet the other processes that have been started; alone where none have.
 
-    Where one fails, all end: the first to fail raises its error, the others leave in silence with status 1.
+    Where one fails, all end: the first to fail raises its error, the others leave in silence with status 1. Where one
+    is gone without a word, the others raise UserError.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
@@ -126,5 +128,10 @@ def join_processes() -> Iterator[Processes]:
         # Note: the others find their connections closed, and may be the first to be heard of.
         if store.add("audioroto/failures", 1) > 1 and isinstance(error, Exception):
             raise SystemExit(1) from None
+        if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error)):
+            raise UserError(
+                "another process of this training is gone, or cannot be reached any more; the same command goes on "
+                "from what was saved"
+            ) from error
         raise
     dist.destroy_process_group()

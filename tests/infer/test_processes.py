@@ -38,18 +38,8 @@ def test_processes_that_nobody_brings_together_are_refused(monkeypatch):
         Team()
 
 
-def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "audioroto",
-    ]
-    return subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
+def python(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
 def read_all(folder: Path, pattern: str) -> dict[str, str]:
@@ -71,7 +61,7 @@ def test_two_processes_transcribe_what_one_does(trained, tone_corpus, tmp_path):
     )
     assert (run.num_transcribed, len(run.failures)) == (8, 1)
     given = ("--model", model, "--format", "txt,json", "--device", "cpu", "--out", tmp_path / "two")
-    done = torchrun("transcribe", tmp_path / "in", *given)
+    done = python("-m", "audioroto", "transcribe", tmp_path / "in", "--num-processes", 2, *given)
     assert done.returncode == 1
     assert "8 files transcribed, 0 done before, 1 failed" in done.stderr
     for pattern in ("*.txt", "*.json"):
@@ -87,7 +77,9 @@ def test_two_processes_recognize_what_one_does(trained, tone_corpus, tmp_path):
     model, data_dir = trained / "model.safetensors", tone_corpus / "valid"
     recognize_datadir(load_model(model, device="cpu"), data_dir, tmp_path / "one", ["ctc_greedy", "ctc_beam"])
     given = ("--device", "cpu", "--modes", "ctc_greedy,ctc_beam", "--batch-seconds", 2)
-    done = torchrun("recognize", "--model", model, "--data-dir", data_dir, "--out-dir", tmp_path / "two", *given)
+    given += ("--model", model, "--data-dir", data_dir, "--out-dir", tmp_path / "two")
+    launched = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, "-m", "audioroto")
+    done = python(*launched, "recognize", *given)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("8 utterances") == 2  # a line for each mode, from one process
     assert read_all(tmp_path / "one", "text") == read_all(tmp_path / "two", "text")
