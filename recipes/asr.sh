@@ -119,6 +119,7 @@ name_of() {
 # shellcheck source=recipes/step.sh
 . "$root/recipes/step.sh"
 
+{ # Note: bash reads all that is in braces before it begins, so that a change of this file leaves a long run alone.
 parse_options "$@"
 first=$(number_of "$stage")
 last=$(number_of "$stop_stage")
@@ -333,3 +334,5 @@ if ! $dry_run && ((last >= $(number_of score))); then
         fi
     done
 fi
+exit
+}

@@ -26,6 +26,7 @@ while (($#)); do
 done
 if [[ ${SLEEP_IN:-} == "$verb" ]]; then : >"$CALLS.asleep"; exec sleep 60; fi
 if [[ ${FAIL_IN:-} == "$verb" ]]; then exit 2; fi
+if [[ ${CLEAR_IN:-} == "$verb" ]]; then : >"$CLEARED"; fi
 case $verb in
     prepare)
         mkdir -p "$out_dir"/{train,valid,test}

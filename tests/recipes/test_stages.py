@@ -165,6 +165,12 @@ def test_an_interrupted_stage_leaves_no_stamp_even_of_an_earlier_run(checkout):
     assert checkout.take_calls()[:2] == ["tokenizer", "train"]
 
 
+def test_a_script_that_changes_under_a_run_does_not_disturb_it(checkout):
+    done = checkout.run_mini(CLEAR_IN="train", CLEARED=str(checkout.root / "recipes/asr.sh"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert checkout.take_calls() == checkout.stages
+
+
 def test_data_directories_of_ones_own_need_no_corpus(checkout):
     data_dir = checkout.corpus_dir / "data"
     (data_dir / "test").mkdir(parents=True)
