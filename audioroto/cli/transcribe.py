@@ -96,9 +96,10 @@ def transcribe(
             folder = OutputFolder(out_dir, names, case, about)
             run = transcribe_to_folder(hear, inputs, folder, restart=restart, team=team)
         except KeyboardInterrupt:
-            typer.echo(
-                f"stopped; what is finished in {out_dir} is kept, and the same command goes on from there", err=True
-            )
+            if team.leads:
+                typer.echo(
+                    f"stopped; what is finished in {out_dir} is kept, and the same command goes on from there", err=True
+                )
             raise typer.Exit(130) from None
         failures = list(run.failures) if run else []
         if run:
