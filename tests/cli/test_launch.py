@@ -29,7 +29,8 @@ def training(tiny_config, tone_corpus, trained, tmp_path):
     )
     try:
         deadline = time.monotonic() + 120
-        while not (tmp_path / "exp" / "metrics.jsonl").exists():
+        metrics = tmp_path / "exp" / "metrics.jsonl"  # empty until the first update, in which all have a part
+        while not (metrics.exists() and metrics.stat().st_size):
             assert running.poll() is None, running.communicate()[1]
             assert time.monotonic() < deadline
             time.sleep(0.1)
