@@ -36,7 +36,9 @@ def training(tiny_config, tone_corpus, trained, tmp_path):
             time.sleep(0.1)
         yield running
     finally:
-        running.kill()
+        if running.poll() is None:  # a test has failed; its processes would train on
+            running.terminate()
+            running.communicate(timeout=60)
 
 
 def test_an_interrupt_saves_and_ends_all_with_one_line(training, tmp_path):
