@@ -15,7 +15,9 @@ def tune(
     out: Annotated[Path, typer.Option(help="TOML file to write; 'audioroto recognize --config' reads it.")],
     mode: Annotated[str, typer.Option(help="ctc_beam, attention, joint or rescoring.")] = "ctc_beam",
     num_trials: Annotated[int, typer.Option(min=1, help="Weights to try.")] = 24,
-    max_minutes: Annotated[float, typer.Option(min=0.01, help="Minutes of the validation set to use.")] = 10.0,
+    max_minutes: Annotated[
+        float, typer.Option(min=0.01, help="Minutes of the validation set to use; as many again for the beam.")
+    ] = 10.0,
     real_time_factor: Annotated[
         float, typer.Option(min=0.0, help="Seconds of a processor that searching a second of audio may take.")
     ] = 0.05,
@@ -39,13 +41,15 @@ def tune(
     )
     weights = [*tuning.weights, tuning.beam]
     table = Table(*tuning.weights, "beam", "WER %", "real-time factor")
-    for trial in tuning.trials:
-        table.add_row(
-            *(f"{getattr(trial.settings, name):.4g}" for name in weights),
-            f"{100 * trial.words.rate:.2f}",
-            f"{trial.real_time_factor:.4f}",
-            style="bold" if trial == tuning.best else None,
-        )
+    for trials in (tuning.trials, tuning.beams):
+        for trial in trials:
+            table.add_row(
+                *(f"{getattr(trial.settings, name):.4g}" for name in weights),
+                f"{100 * trial.words.rate:.2f}",
+                f"{trial.real_time_factor:.4f}",
+                style="bold" if trial == tuning.best else None,
+            )
+        table.add_section()
     Console().print(table)
     write_settings(out, tuning)
     print(

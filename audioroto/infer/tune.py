@@ -48,12 +48,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tuning:
-    """All trials in order, the one that was chosen, what they were made on, and the settings that were varied.
+    """The trials of weights and of beams in order, the beam that was chosen, and the settings that were varied.
 
-    `confidence_auc` is the probability that a right word has a higher confidence than a wrong one.
+    `audio_seconds` is what the beams were tried on, `confidence_auc` the probability that there a right word has a
+    higher confidence than a wrong one.
     """
 
     trials: tuple[Trial, ...]
+    beams: tuple[Trial, ...]
     best: Trial
     audio_seconds: float
     confidence_auc: float
@@ -71,13 +73,15 @@ def tune_search(
     real_time_factor: float = 0.05,
     batch_seconds: float = 60.0,
 ) -> Tuning:
-    """Try settings on a validation set, of which `max_minutes` are used, evenly spread; it is encoded once.
+    """Try settings on a validation set, of which `max_minutes` are used, evenly spread, each encoded once.
 
     Half of the `num_trials` weights are drawn at random, the same ones at every call; a pattern search (Hooke and
     Jeeves 1961) goes on from the best of them and of the recognizer's own. They are those of the n-gram and, for a mode
     that has them, that of CTC beside the decoder and that of the decoder's own language model. Then the beam, wider and
     wider for as long as it searches in `real_time_factor` (of processor time): the narrowest that makes at most NEARLY
-    times the fewest errors. Raises UserError without an n-gram or transcripts, and for a mode that asks none.
+    times the fewest errors, on as many minutes of other utterances if the set has them, for the weights suit those that
+    they were found on best with the beam that they were found with. Raises UserError without an n-gram or transcripts,
+    and for a mode that asks none.
     """
     find_mode(mode)
     if mode not in MODES_WITH_LM:
@@ -88,7 +92,8 @@ def tune_search(
     names = ["lm_weight", "word_bonus"]
     names += ["ctc_weight"] if mode in ("joint", "rescoring") else []
     names += ["internal_lm_weight"] if mode in ("attention", "joint") else []
-    bench = _Bench(recognizer, mode, _choose(read_datadir(data_dir), 60 * max_minutes), batch_seconds)
+    weighed_on, others = _choose(read_datadir(data_dir), 60 * max_minutes)
+    bench = _Bench(recognizer, mode, weighed_on, batch_seconds)
     generator = np.random.default_rng(0)
     drawn = [
         {name: round(float(generator.uniform(*RANGES[name])), 2) for name in names} for _ in range(num_trials // 2)
@@ -106,6 +111,8 @@ def tune_search(
                     best = min(best, bench.try_settings(settings), key=_count_errors)
         steps = {name: step / 2 for name, step in steps.items()}
 
+    trials = tuple(bench.trials.values())
+    bench = _Bench(recognizer, mode, others, batch_seconds) if others else bench
     beams: list[Trial] = []
     for beam_size in BEAM_SIZES[beam]:
         trial = bench.try_settings(best.settings.model_copy(update={beam: beam_size}))
@@ -115,7 +122,8 @@ def tune_search(
     fewest = min(map(_count_errors, beams))
     best = next(trial for trial in beams if _count_errors(trial) <= NEARLY * fewest)
     return Tuning(
-        trials=tuple(bench.trials.values()),
+        trials=trials,
+        beams=tuple(beams),
         best=best,
         audio_seconds=sum(bench.seconds),
         confidence_auc=bench.compute_confidence_auc(best.settings),
@@ -190,7 +198,7 @@ def _iter_neighbours(settings: Search, steps: Mapping[str, float]) -> Iterator[S
                 yield settings.model_copy(update={name: round(value, 4)})
 
 
-def _choose(utterances: list[Utterance], max_seconds: float) -> list[Utterance]:
-    """Every n-th utterance, so that at most about `max_seconds` of audio are left."""
+def _choose(utterances: list[Utterance], max_seconds: float) -> tuple[list[Utterance], list[Utterance]]:
+    """Every n-th utterance, so that at most about `max_seconds` of audio are left, and as many others between them."""
     every = max(1, math.ceil(sum(utterance.seconds for utterance in utterances) / max_seconds))
-    return utterances[::every]
+    return utterances[::every], utterances[every // 2 :: every] if every > 1 else []
