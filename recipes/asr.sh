@@ -16,7 +16,7 @@ download=false choose_splits=false restart=false dry_run=false
 stage=download stop_stage=transcribe front="bash recipes/asr.sh" run='' notes='' exp_dir=''
 corpus='' corpus_dir='' data_dir='' train_set=train train_hours='' valid_set=valid tune_set='' test_sets=test
 modes='' lm_text='' lm_order=3 lm_prune="0 1" lm_normalizer='' tune_mode=ctc_beam
-config='' overrides=() init_from='' num_processes=1
+config='' overrides=() asked=() init_from='' num_processes=1
 
 usage() {
     cat <<USAGE
@@ -71,10 +71,17 @@ die() {
     exit 2
 }
 
+# What stands before the word -- is the front's; only what follows it was asked for by a user, and goes into the record.
 parse_options() {
-    local name value
+    local name value words
     while (($#)); do
+        if [[ $1 == -- ]]; then
+            asked=()
+            shift
+            continue
+        fi
         [[ $1 == --* ]] || die "unexpected argument '$1'; options are written --name value"
+        words=("$1")
         name=${1%%=*}
         name=${name#--}
         [[ " ${options[*]} " == *" $name "* ]] ||
@@ -88,9 +95,11 @@ parse_options() {
         else
             [[ $# -ge 2 && $2 != --* ]] || die "option '--$name' needs a value"
             value=$2
+            words+=("$2")
             shift
         fi
         shift
+        [[ $name == @(notes|dry-run) ]] || asked+=("${words[@]}")
         if [[ $name == set ]]; then
             overrides+=(--set "$value")
         else
@@ -298,12 +307,13 @@ if begin score; then
 
     if [[ -n $run ]]; then
         results_dir=$(dirname -- "$exp_dir")/results
+        command=$front${asked[*]:+ $(quote "${asked[@]}")}
         inputs=("$exp_dir/model.safetensors" "${test_sets[@]/#/$exp_dir/recognize/}")
         outputs=("$results_dir/$run.json")
         step record audioroto record --run "$run" --corpus "${data_dir##*/}" --train-set "$train_set" \
             --valid-set "$valid_set" --curve "$exp_dir/curves.png" --model "$exp_dir/model.safetensors" \
             --data-dir "$data_dir" --recognize-dir "$exp_dir/recognize" \
-            "${test_sets[@]/#/--test-set=}" --results-dir "$results_dir" --command "$front" --notes "$notes" \
+            "${test_sets[@]/#/--test-set=}" --results-dir "$results_dir" --command "$command" --notes "$notes" \
             "${configuration[@]}"
         inputs=("$results_dir")
         outputs=("${results_dir%/*}/RESULTS.md")

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -177,7 +178,7 @@ def read_runs(folder: str | os.PathLike[str]) -> list[RunResult]:
 
 
 def format_results(runs: Sequence[RunResult], learning_curve: str = "", folder: str = "results") -> str:
-    """RESULTS.md: every result by test set and word error rate, then how to make each run again, and its notes.
+    """RESULTS.md: every result by test set and word error rate, then each run: its notes and how to make it again.
 
     `learning_curve` names a picture of error rates over hours of speech beside it, if there is one; `folder` is where
     the runs and their pictures lie, seen from it.
@@ -207,16 +208,9 @@ def format_results(runs: Sequence[RunResult], learning_curve: str = "", folder: 
                 run.train_set,
                 f"{run.train_hours:.2f}",
                 f"{run.train_minutes:.1f}",
-                run.run,
+                f"[{run.run}](#{_anchor(run.run)})",
             ]
             for result, run in rows
-        ),
-    )
-    made = _format_table(
-        ["run", "command", "configuration", "commit", "date", "hardware"],
-        (
-            [run.run, _code(run.command), " ".join(map(_code, run.config)), run.commit, run.date, run.hardware]
-            for run in runs
         ),
     )
     sizes = {(run.corpus, size.name): size for run in runs for size in run.sets}
@@ -227,8 +221,6 @@ def format_results(runs: Sequence[RunResult], learning_curve: str = "", folder: 
             for (corpus, name), size in sorted(sizes.items())
         ),
     )
-    notes = [f"**{run.run}**: {run.notes.strip()}\n" for run in runs if run.notes.strip()]
-    curves = [f"![Training curve of {run.run}]({folder}/{run.curve})\n" for run in runs if run.curve]
     return "\n".join(
         [
             f"# Results: {corpora}\n",
@@ -236,13 +228,48 @@ def format_results(runs: Sequence[RunResult], learning_curve: str = "", folder: 
             "RTF: seconds of computing for a second of audio; memory: at most, beside the model.\n",
             results,
             *([f"![Word error rate over hours of training speech]({learning_curve})\n"] if learning_curve else []),
-            "## Runs\n",
-            made,
             *(["## Sets\n", sets] if sizes else []),
-            *notes,
-            *curves,
+            "## Runs\n",
+            *(_format_run(run, folder) for run in runs),
         ]
     )
+
+
+def _format_run(run: RunResult, folder: str) -> str:
+    """A section: where and when, its notes, how to make it again, its curve."""
+    said = re.split(r"[\s']+", run.command)
+    silent = [f"`{each}`" for each in run.config if each not in said]  # as a rule the files that the recipe lays down
+    facts = [
+        f"{run.date}",
+        f"commit {run.commit}",
+        run.hardware,
+        *([f"configuration {' '.join(silent)}"] if silent else []),
+    ]
+    parts = [
+        f"### {run.run}\n",
+        f"{' · '.join(facts)}\n",
+        *([f"{run.notes.strip()}\n"] if run.notes.strip() else []),
+        f"{textwrap.indent(_wrap_command(run.command), '    ')}\n",
+        *([f"![Training curve of {run.run}]({folder}/{run.curve})\n"] if run.curve else []),
+    ]
+    return "\n".join(parts)
+
+
+def _wrap_command(command: str, columns: int = 140) -> str:
+    """The same command on several lines, broken before options and never inside quotes."""
+    options = re.split(r" (?=--)(?=(?:[^']*'[^']*')*[^']*$)", command)
+    lines = [options[0]]
+    for option in options[1:]:
+        if len(lines[-1]) + 1 + len(option) > columns:
+            lines.append(f"    {option}")
+        else:
+            lines[-1] += f" {option}"
+    return " \\\n".join(lines)
+
+
+def _anchor(heading: str) -> str:
+    """Where GitHub's link to a heading leads."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def _format_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -252,7 +279,3 @@ def _format_table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str
 
 def _format_cell(value: object) -> str:
     return " ".join(str(value).split()).replace("|", r"\|")
-
-
-def _code(text: str) -> str:
-    return f"`{text}`"

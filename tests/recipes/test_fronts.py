@@ -35,6 +35,26 @@ def test_a_dry_run_prints_a_script_and_runs_nothing(checkout, front):
     assert not list((checkout.root / Path(front).parent).glob("exp"))
 
 
+@pytest.mark.parametrize("recipe", [*FRONTS, "recipes/asr.sh"])
+def test_a_run_is_recorded_with_the_command_that_was_typed(checkout, recipe):
+    typed = [
+        "--data-dir",
+        "data/mine",
+        "--exp-dir",
+        "exp",
+        "--modes=ctc_greedy joint",
+        "--set",
+        "x.y=1",
+        "--run",
+        "mine",
+    ]
+    done = checkout.run(checkout.root / recipe, "--dry-run", *typed, "--notes", "N.", "--stage", "score")
+    record = next(line for line in done.stdout.splitlines() if line.startswith("audioroto record "))
+    options = shlex.split(record)
+    assert shlex.split(options[options.index("--command") + 1]) == ["bash", recipe, *typed, "--stage", "score"]
+    assert options[options.index("--notes") + 1] == "N."
+
+
 def test_help_shows_the_values_of_the_front(checkout):
     done = checkout.run(checkout.root / "egs/librispeech/asr/run.sh", "--train-set=other", "--help")
     assert done.returncode == 0

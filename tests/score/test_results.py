@@ -1,4 +1,6 @@
 import json
+import shlex
+import subprocess
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -148,14 +150,30 @@ def test_the_table_is_sorted_by_test_set_and_error_rate() -> None:
     ]
     page = format_results(runs)
     rows = [line.split(" | ") for line in page.splitlines() if line.startswith(("| test |", "| another |"))]
-    assert [(row[0], row[-1]) for row in rows] == [("| another", "other |"), ("| test", "good |"), ("| test", "bad |")]
+    assert [row[-1] for row in rows] == ["[other](#other) |", "[good](#good) |", "[bad](#bad) |"]
     assert rows[0][8:10] == ["ctc_beam", "4-gram"]
     assert rows[1][1:3] == ["**6.00**", rows[1][2]]
     assert rows[1][8:-1] == ["ctc_greedy", "none", "0.020", "–", "librispeech-v1", "1.2 M", "train", "1.50", "12.0"]
     assert page.startswith("# Results: mini\n")
     assert (
-        "| bad | `bash egs/mini/asr/run.sh \\| tee log` | `conf/tiny.toml` `train.max_updates=300` | 0123abc "
-        "| 2025-01-31 | 2 CPU cores |" in page
+        "### bad\n\n"
+        "2025-01-31 · commit 0123abc · 2 CPU cores · configuration `conf/tiny.toml` `train.max_updates=300`\n\n"
+        "Too  short\na run.\n\n    bash egs/mini/asr/run.sh | tee log\n" in page
     )
-    assert "**bad**: Too  short\na run." in page
-    assert "**good**" not in page
+
+
+def test_a_long_command_is_broken_before_options_and_says_the_same(tmp_path: Path) -> None:
+    words = ["printf", "%s\\n", *(f"--option-{number}" for number in range(30)), "--modes", "a b --c", "--set", "x.y=1"]
+    page = format_results([make_run(command=shlex.join(words), config=("x.y=1", "x.y=11", "a.toml"))])
+    assert "· configuration `x.y=11` `a.toml`\n" in page  # what the command says is not said again
+    lines = [line[4:] for line in page.split("### tiny-1\n")[1].splitlines() if line.startswith("    ")]
+    assert len(lines) > 2
+    assert max(map(len, lines)) < 150
+    done = subprocess.run(["bash"], input="\n".join(lines), capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == words[2:]
+
+
+def test_a_link_leads_to_the_section_of_its_run() -> None:
+    page = format_results([make_run("Hours-2.5 (all)")])
+    assert "[Hours-2.5 (all)](#hours-25-all)" in page
+    assert "### Hours-2.5 (all)\n" in page

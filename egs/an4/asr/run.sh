@@ -6,9 +6,9 @@ set -euo pipefail
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 
 exec bash "$root/recipes/asr.sh" \
-    --front "bash egs/an4/asr/run.sh ${*@Q}" \
+    --front "bash egs/an4/asr/run.sh" \
     --corpus an4 \
     --corpus-dir "${AUDIOROTO_SPEECH:+$AUDIOROTO_SPEECH/an4}" \
     --config "recipes/conf/small.toml egs/an4/asr/conf/an4.toml" \
     --exp-dir "$root/egs/an4/asr/exp" \
-    "$@"
+    -- "$@"

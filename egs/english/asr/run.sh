@@ -6,10 +6,10 @@ set -euo pipefail
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 
 exec bash "$root/recipes/asr.sh" \
-    --front "bash egs/english/asr/run.sh ${*@Q}" \
+    --front "bash egs/english/asr/run.sh" \
     --corpus english \
     --corpus-dir "${AUDIOROTO_SPEECH:-}" \
     --test-sets "test-clean test-other an4/test" \
     --config "recipes/conf/small.toml egs/english/asr/conf/english.toml" \
     --exp-dir "$root/egs/english/asr/exp" \
-    "$@"
+    -- "$@"

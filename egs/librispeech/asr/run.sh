@@ -7,7 +7,7 @@ set -euo pipefail
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 
 exec bash "$root/recipes/asr.sh" \
-    --front "bash egs/librispeech/asr/run.sh ${*@Q}" \
+    --front "bash egs/librispeech/asr/run.sh" \
     --corpus librispeech \
     --corpus-dir "${AUDIOROTO_SPEECH:+$AUDIOROTO_SPEECH/LibriSpeech}" \
     --choose-splits \
@@ -16,4 +16,4 @@ exec bash "$root/recipes/asr.sh" \
     --test-sets "test-clean test-other" \
     --config recipes/conf/base.toml \
     --exp-dir "$root/egs/librispeech/asr/exp" \
-    "$@"
+    -- "$@"

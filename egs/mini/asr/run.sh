@@ -5,9 +5,9 @@ set -euo pipefail
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../../.." && pwd -P)
 
 exec bash "$root/recipes/asr.sh" \
-    --front "bash egs/mini/asr/run.sh ${*@Q}" \
+    --front "bash egs/mini/asr/run.sh" \
     --corpus mini \
     --corpus-dir "$root/data/mini" \
     --config recipes/conf/tiny.toml \
     --exp-dir "$root/egs/mini/asr/exp" \
-    "$@"
+    -- "$@"

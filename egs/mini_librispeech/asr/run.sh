@@ -10,7 +10,7 @@ chosen_on=(--valid-set dev-clean-2)
 if [[ -d $corpus_dir/train-clean-7spk ]]; then chosen_on=(--valid-set train-clean-7spk --tune-set dev-clean); fi
 
 exec bash "$root/recipes/asr.sh" \
-    --front "bash egs/mini_librispeech/asr/run.sh ${*@Q}" \
+    --front "bash egs/mini_librispeech/asr/run.sh" \
     --corpus librispeech \
     --corpus-dir "$corpus_dir" \
     --data-dir "$root/data/prepared/mini_librispeech" \
@@ -20,4 +20,4 @@ exec bash "$root/recipes/asr.sh" \
     --test-sets test-clean \
     --config "recipes/conf/small.toml egs/mini_librispeech/asr/conf/mini_librispeech.toml" \
     --exp-dir "$root/egs/mini_librispeech/asr/exp" \
-    "$@"
+    -- "$@"
