@@ -1,6 +1,7 @@
 """Files that are either whole or not there: everything audioroto writes passes through here."""
 
 import hashlib
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from audioroto.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -42,6 +45,28 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def one_at_a_time(folder: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Keep a folder to one process of this machine while the block runs. A file system without locks lets all in.
+
+    Makes the folder. Raises UserError where another process has it, saying that another `what` is under way.
+    """
+    import fcntl  # on Unix alone, and only here
+
+    os.makedirs(folder, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another {what} {folder} is under way: wait for it, or stop it") from None
+        except OSError:
+            log.debug("%s: its file system has no locks", folder)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from audioroto.errors import UserError
-from audioroto.files import atomic_path, write_text
+from audioroto.files import atomic_path, one_at_a_time, write_text
 
 
 def test_a_pipe_or_a_folder_is_never_replaced_by_a_file(tmp_path):
@@ -41,3 +41,15 @@ def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path):
         assert (tmp_path / "out.png").is_symlink()
         assert (tmp_path / "disk/content").read_text() == text
     assert [path.name for path in (tmp_path / "disk").iterdir()] == ["content"]
+
+
+def test_a_folder_is_kept_to_one_at_a_time(tmp_path):
+    folder = tmp_path / "new" / "folder"
+    with (
+        one_at_a_time(folder, "training in"),
+        pytest.raises(UserError, match=f"another training in {folder} is under way"),
+        one_at_a_time(folder, "training in"),
+    ):
+        raise AssertionError("two hold the same folder")
+    with one_at_a_time(folder, "training in"):
+        assert list(folder.iterdir()) == []

@@ -18,7 +18,7 @@ def draw_audio(samples: np.ndarray, rate: int, path: str | Path, title: str) -> 
     figure = Figure(figsize=(12, 5), layout="constrained")
     wave, mel = figure.subplots(2, 1, sharex=True, height_ratios=(1, 2))
     plot_waveform(wave, samples, rate)
-    wave.set(title=title)
+    wave.set_title(title, parse_math=False)
     plot_mel(mel, samples, rate)
     mel.set(xlabel="seconds")
     save_figure(figure, path)

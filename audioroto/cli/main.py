@@ -94,6 +94,6 @@ def main() -> None:
 
 
 def _say(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in NEXT_STEPS and error.filename is not None:
-        return f"{error.filename2 or error.filename}: {NEXT_STEPS[error.errno]}"
+    if isinstance(error, OSError) and error.errno in NEXT_STEPS:
+        return ": ".join(filter(None, (error.filename2 or error.filename, NEXT_STEPS[error.errno])))
     return str(error)

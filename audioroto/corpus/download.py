@@ -1,12 +1,10 @@
 """LibriSpeech and mini LibriSpeech from openslr.org, part by part: resumed, checked, unpacked whole or not at all."""
 
-import fcntl
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from audioroto.corpus.fetch import RemoteFile, Report, compute_hashes, fetch, find_difference
 from audioroto.corpus.unpack import unpack_tar
 from audioroto.errors import UserError
-from audioroto.files import write_text
+from audioroto.files import one_at_a_time, write_text
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +85,7 @@ def download_librispeech(parts: Sequence[str], out_dir: Path) -> list[str]:
             log.info("%s is not from here and is left as it is", out_dir / part)
     if not wanted:
         return []
-    out_dir.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time(out_dir):
+    with one_at_a_time(out_dir, "download into"):
         _refuse_small_disk(wanted, out_dir)
         for part in wanted:
             _download_part(part, out_dir)
@@ -163,18 +160,3 @@ def _read_record(out_dir: Path) -> dict[str, str]:
 
 def _write_record(out_dir: Path, record: dict[str, str]) -> None:
     write_text(out_dir / RECORD, "".join(f"{digest}  {name}\n" for name, digest in sorted(record.items())))
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another download into {folder} is under way: wait for it, or stop it") from None
-        except OSError:
-            log.debug("%s: its file system has no locks", folder)
-        yield
-    finally:
-        os.close(handle)

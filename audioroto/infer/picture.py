@@ -38,7 +38,7 @@ def draw_transcript(
     figure = Figure(figsize=(width + 2, sum(heights) + 1), layout="constrained")
     wave, lane, mel, *heads = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
     plot_waveform(wave, samples, rate)
-    wave.set(title=title)
+    wave.set_title(title, parse_math=False)
     _plot_words(lane, transcript.words, transcript.seconds, width)
     scale = ScalarMappable(cmap=COLORS)
     scale.set_clim(0, 1)
@@ -77,7 +77,17 @@ def _plot_words(axes: Any, words: Sequence[Word], seconds: float, width: float) 
     if len(words) * room <= seconds:
         for word, centre, place in zip(words, centres, spread(centres, room, seconds), strict=True):
             axes.plot((centre, place), (0.3, 0.5), color="gray", linewidth=0.5)
-            axes.text(place, 0.54, word.text, rotation=90, fontsize=8, ha="center", va="bottom", clip_on=True)
+            axes.text(
+                place,
+                0.54,
+                word.text,
+                rotation=90,
+                fontsize=8,
+                ha="center",
+                va="bottom",
+                clip_on=True,
+                parse_math=False,
+            )
     axes.set(ylim=(0, 2.2), yticks=[])
     axes.spines[["top", "left", "right"]].set_visible(False)
 

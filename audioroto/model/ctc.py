@@ -1,7 +1,5 @@
 """Connectionist temporal classification: the head, its loss, and how far two views of an utterance agree."""
 
-import operator
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -45,8 +43,3 @@ def consistency_loss(log_probs: Tensor, lengths: Tensor) -> Tensor:
     others = torch.cat(log_probs.chunk(2)[::-1]).detach()  # (2B, T, V)
     divergences = functional.kl_div(log_probs, others, reduction="none", log_target=True).sum(dim=-1)  # (2B, T)
     return divergences.where(valid_frames(lengths, log_probs.shape[1]), 0.0).sum() / 2
-
-
-def frames_needed(tokens: list[int]) -> int:
-    """Fewest frames that CTC needs for `tokens`: one a token and a blank between two that are the same."""
-    return len(tokens) + sum(map(operator.eq, tokens, tokens[1:]))

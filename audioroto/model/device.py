@@ -6,11 +6,15 @@ from audioroto.errors import UserError
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU where torch sees one, else the CPU; any other name is torch's own."""
+    """`auto` is the GPU where torch sees one, else the CPU; any other name is torch's own, of a device that it has."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"device {name}: torch sees no CUDA device; use --device cpu, or see 'audioroto doctor'")
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError, ImportError):  # as torch says that it has no such device
+        raise UserError(f"device {name}: torch has none of this name; use auto, cpu, cuda or cuda:N") from None
     return torch.device(name)
 
 

@@ -22,7 +22,7 @@ def find_model(model: str | Path) -> Path:
     path = Path(model) if Path(model).is_file() else _find(model, ".safetensors")
     if path is None:
         raise UserError(
-            f"model {model} does not exist; give the path of a model file, or the name of a model that comes with "
+            f"there is no model file {model}; give the path of a model file, or the name of a model that comes with "
             f"audioroto: {', '.join(list_models())}"
         )
     return path

@@ -25,7 +25,8 @@ def ctc_beam(
 
     A text's score is log P(tokens), summed over all alignments; with a model of `words` it is that plus
     lm_weight · log P(words) + word_bonus · number of words, natural logarithms. After each frame the best `beam_size`
-    prefixes are kept, as far as they are within `beam_threshold` of the best. Exact when nothing is dropped.
+    prefixes are kept, as far as they are within `beam_threshold` of the best; a token that the frame alone, before
+    words are counted, puts further below it is not tried. Exact when nothing is dropped.
     """
     beam = [_Prefix(None, -1, words.start() if words else None, 0.0)]
     beam[0].blank = 1.0
@@ -48,7 +49,7 @@ def ctc_beam(
             least = beam[0].score - prefix.score - beam_threshold
             for token, probability, log_probability in choices:
                 if log_probability < least:
-                    break  # this child and those of the tokens after it would be dropped
+                    break  # nor the tokens after it
                 child = prefix.children.get(token) or prefix.extend(token, words, lm_weight, word_bonus)
                 if child is None:
                     continue

@@ -79,7 +79,7 @@ def _mix(checkpoint: Checkpoint, path: str | Path, share: float) -> Checkpoint:
             "the mean of unrelated weights is no model"
         )
     weights = {
-        name: torch.lerp(tensor.float(), origin.checkpoint.weights[name].float(), share)
+        name: torch.lerp(tensor.double(), origin.checkpoint.weights[name].double(), share).to(tensor.dtype)
         for name, tensor in checkpoint.weights.items()
     }
     mixed = [*checkpoint.notes.get("mixed_with", []), origin.chain[-1] | {"share": share}]

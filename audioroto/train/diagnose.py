@@ -7,13 +7,13 @@ from itertools import chain
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 
 from audioroto.config import Config, Train
 from audioroto.corpus.batches import BatchPlan, plan_epoch
 from audioroto.corpus.loader import Batch, SpeechDataset
 from audioroto.errors import UserError
 from audioroto.files import atomic_path
+from audioroto.model.tensor_file import write_tensors
 
 _MOST_EPOCHS = 10  # looked through for the worst batch; lengths are jittered anew in each, but by little
 
@@ -82,7 +82,7 @@ def save_bad_batch(path: str | Path, batch: Batch, update: int) -> None:
     }
     metadata = {"ids": json.dumps(batch.ids), "epoch": str(batch.plan.epoch), "update": str(update)}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+        write_tensors(temporary, tensors, metadata)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

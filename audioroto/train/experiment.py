@@ -27,10 +27,11 @@ class Experiment:
     def bad_batch(self, update: int, part: int) -> Path:
         return self.folder / "bad_batches" / f"update-{update:07d}-{part}.safetensors"
 
-    def remove_checkpoints(self) -> None:
-        """Remove what an earlier run in this folder kept: its checkpoints, and the batches that it broke on."""
-        for path in (*self.checkpoints.glob("update-*.safetensors"), *self.folder.glob("bad_batches/update-*")):
-            path.unlink(missing_ok=True)
+    def remove_earlier(self) -> None:
+        """Remove what an earlier run in this folder kept; first its states, which speak of its checkpoints."""
+        for name in ("resume*.safetensors", "checkpoints/update-*", "bad_batches/update-*", "diagnostics.*"):
+            for path in self.folder.glob(name):
+                path.unlink(missing_ok=True)
 
     def remove_unfinished(self) -> None:
         """Remove the temporary files of what a killed run was just writing."""

@@ -71,7 +71,7 @@ def draw_curves(metrics: list[dict[str, Any]], path: str | Path, title: str) -> 
         axes.grid(alpha=0.3)
         if len(axes.lines) > 1:
             axes.legend(loc="upper right")
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110)
 

@@ -15,7 +15,7 @@ from audioroto.corpus.unspoken import UnspokenText, read_unspoken_text
 from audioroto.errors import UserError
 from audioroto.features.fbank import FRAME_HOP_SECONDS
 from audioroto.files import write_text
-from audioroto.model.ctc import frames_needed
+from audioroto.search.ctc_align import count_needed_frames
 from audioroto.text.normalize import normalize
 from audioroto.text.tokenizer import SPECIAL_PIECES, UNKNOWN_ID, Tokenizer, train_tokenizer
 
@@ -54,7 +54,7 @@ def select_utterances(utterances: list[Utterance], tokenizer: Tokenizer, config:
             dropped.append((utterance, LONGER))
         elif utterance.seconds < config.train.min_utterance_seconds:
             dropped.append((utterance, SHORTER))
-        elif frames < frames_needed(labels):
+        elif frames < count_needed_frames(labels):
             dropped.append((utterance, CROWDED))
         else:
             kept.append(utterance)

@@ -6,19 +6,22 @@ from typing import Any
 from audioroto.errors import UserError
 
 
-class TensorBoard:
-    """Writes event files to `folder`. A run that goes on after `update` takes the place of what came behind it.
+def require_tensorboard() -> None:
+    """Raise UserError where the package tensorboard is not installed."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401 – whether it can be imported
+    except ImportError:
+        raise UserError(
+            "--tensorboard needs a package that is not installed; run pip install 'audioroto[tensorboard]'"
+        ) from None
 
-    Raises UserError when the package tensorboard is not installed.
-    """
+
+class TensorBoard:
+    """Writes event files to `folder`. A run that goes on after `update` takes the place of what came behind it."""
 
     def __init__(self, folder: Path, update: int) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            raise UserError(
-                "--tensorboard needs a package that is not installed; run pip install 'audioroto[tensorboard]'"
-            ) from None
+        from torch.utils.tensorboard import SummaryWriter
+
         self.writer: Any = SummaryWriter(str(folder), purge_step=update + 1)
 
     def write(self, values: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from audioroto.corpus.batches import BatchPlan, iter_updates
 from audioroto.corpus.datadir import read_datadir, summarize
 from audioroto.corpus.loader import Batch, SpeechDataset, load_updates
 from audioroto.errors import UserError
+from audioroto.files import one_at_a_time
 from audioroto.model.asr import build_model, count_parameters
 from audioroto.model.checkpoint import Checkpoint, describe_environment, save_checkpoint
 from audioroto.model.device import choose_device, choose_precision
@@ -41,6 +42,7 @@ from audioroto.train.selection import (
 )
 from audioroto.train.state import Progress, load_state, save_state
 from audioroto.train.statistics import measure_statistics
+from audioroto.train.tensorboard import require_tensorboard
 from audioroto.train.update import Updater
 from audioroto.train.utilization import measure_utilization
 from audioroto.train.validate import Validation, open_validation_set
@@ -74,19 +76,22 @@ def train(
     share out each update; the folders must be the same for all of them, and the first alone writes.
     Raises KeyboardInterrupt after saving when it is asked to stop (Ctrl-C, SIGTERM), UserError for inputs it refuses.
     """
+    if tensorboard:
+        require_tensorboard()
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as nowhere:
         paths = (train_dir, valid_dir, tokenizer_path, nowhere if dry_run else exp_dir)
         trainer = Trainer(config, *paths, device=device, init_from=init_from, processes=processes, console=console)
-        trainer.resume(restart)
-        if trainer.record and diagnostics:
-            trainer.record.keep_internals(trainer.optimizer)
-        if trainer.record and tensorboard:
-            trainer.record.show_on_tensorboard()
-        if dry_run:
-            trainer.run_dry(started)
-        else:
-            trainer.run()
+        with one_at_a_time(trainer.experiment.folder if processes.first else nowhere, "training in"):
+            trainer.resume(restart)
+            if trainer.record and diagnostics:
+                trainer.record.keep_internals(trainer.optimizer)
+            if trainer.record and tensorboard:
+                trainer.record.show_on_tensorboard()
+            if dry_run:
+                trainer.run_dry(started)
+            else:
+                trainer.run()
 
 
 class Trainer:
@@ -167,7 +172,7 @@ class Trainer:
         else:
             if processes.first:
                 if restart:
-                    self.experiment.remove_checkpoints()
+                    self.experiment.remove_earlier()
                 save_config(self.config, self.experiment.folder / "config.toml")
             if self.origin:
                 self.model.load_state_dict(self.origin.checkpoint.weights)  # with the statistics of features

@@ -10,8 +10,9 @@ from audioroto.config import Config
 from audioroto.corpus.batches import BatchPlan, make_batches
 from audioroto.corpus.datadir import read_datadir
 from audioroto.corpus.loader import SpeechDataset, load_batches
+from audioroto.errors import UserError
 from audioroto.model.asr import AsrModel
-from audioroto.score.error_rate import ErrorRate, score_utterances
+from audioroto.score.error_rate import ErrorRate, score_utterances, sum_rates
 from audioroto.search.ctc_greedy import ctc_greedy
 from audioroto.text.normalize import normalize
 from audioroto.text.tokenizer import Tokenizer
@@ -79,8 +80,8 @@ class Validator:
             loss=loss / max(1, num_tokens),
             ctc_loss=ctc / max(1, num_tokens),
             attention_loss=attention / (num_tokens + num_ends) if num_ends else None,
-            words=sum(words.values(), ErrorRate(0, 0, 0, 0)),
-            characters=sum(characters.values(), ErrorRate(0, 0, 0, 0)),
+            words=sum_rates(words),
+            characters=sum_rates(characters),
             example_reference=self.references[example],
             example_hypothesis=hypotheses[example],
         )
@@ -92,6 +93,10 @@ def open_validation_set(
     """The validator of a data directory, its transcripts normalised as the configuration says."""
     utterances = read_datadir(valid_dir)
     references = {utterance.id: normalize(utterance.text or "", config.text.normalizer) for utterance in utterances}
+    if not any(references.values()):
+        raise UserError(
+            f"{valid_dir} has no transcripts to choose checkpoints by; give a --valid-dir whose text has words"
+        )
     tokens = [tokenizer.encode(references[utterance.id]) for utterance in utterances]
     dataset = SpeechDataset(utterances, tokens, config.features.sample_rate)
     at_once = config.train.micro_batch_seconds or config.train.batch_seconds

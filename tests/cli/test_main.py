@@ -29,7 +29,7 @@ def test_every_verb_file_is_in_the_table(root):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["transcribe", "x.wav", "--model", "none.safetensors"], "audioroto: model none.safetensors does not exist"),
+        (["transcribe", "x.wav", "--model", "none.safetensors"], "audioroto: there is no model file none.safetensors"),
         (["show", "config", "--set", "train.sead=1"], "the nearest is train.seed"),
         (["average", "--exp-dir", "nowhere", "--out", "m.safetensors"], "holds no checkpoint"),
         (["average", "--exp-dir=e", "--out=m", "--mix-with=a", "--mix-with=b", "--mix-share=1"], "each, or none"),
@@ -56,14 +56,15 @@ def test_what_the_system_refuses_is_said_with_the_next_step(tmp_path):
         assert done.stderr.splitlines()[-1] == f"audioroto: {message}"
 
 
-def test_a_full_disk_is_said_with_the_file_and_the_next_step(monkeypatch, capsys):
+@pytest.mark.parametrize(("name", "where"), [("exp/model.safetensors", "exp/model.safetensors: "), (None, "")])
+def test_a_full_disk_is_said_with_the_file_and_the_next_step(monkeypatch, capsys, name, where):
     def fill() -> None:
-        raise OSError(errno.ENOSPC, "No space left on device", "exp/model.safetensors")
+        raise OSError(errno.ENOSPC, "No space left on device", name)
 
     monkeypatch.setattr("audioroto.cli.main.app", fill)
     with pytest.raises(SystemExit, match="2"):
         main()
-    said = "audioroto: exp/model.safetensors: the disk is full; free some space and give the same command again\n"
+    said = f"audioroto: {where}the disk is full; free some space and give the same command again\n"
     assert capsys.readouterr().err == said
 
 

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import torch
 
-from audioroto.model.ctc import CtcHead, consistency_loss, ctc_loss, frames_needed
+from audioroto.model.ctc import CtcHead, consistency_loss, ctc_loss
 
 
 def collapse(path: tuple[int, ...]) -> tuple[int, ...]:
@@ -29,10 +29,6 @@ def test_an_utterance_too_short_for_its_labels_has_no_loss_and_no_gradient():
     loss.backward()
     assert loss.item() == 0
     assert log_probs.grad.abs().sum() == 0
-
-
-def test_frames_needed_counts_a_blank_between_repeats():
-    assert [frames_needed(tokens) for tokens in ([], [3], [3, 3], [3, 4, 4, 4])] == [0, 1, 3, 6]
 
 
 def test_head_gives_float32_log_probabilities_under_autocast():

@@ -7,7 +7,7 @@ import torchaudio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audioroto.search.ctc_align import align_hypothesis, align_tokens
+from audioroto.search.ctc_align import align_hypothesis, align_tokens, count_needed_frames
 from audioroto.search.ctc_greedy import ctc_greedy
 from audioroto.search.hypothesis import Hypothesis
 
@@ -31,6 +31,10 @@ def test_equals_the_forced_alignment_of_torchaudio(seed, num_frames, tokens, max
     for token, start, end in zip(tokens, alignment.frames, alignment.end_frames, strict=True):
         ours[start:end] = token
     assert ours.tolist() == path.tolist()
+
+
+def test_a_blank_between_repeats_needs_a_frame():
+    assert [count_needed_frames(tokens) for tokens in ([], [3], [3, 3], [3, 4, 4, 4])] == [0, 1, 3, 6]
 
 
 @given(st.integers(0, 10**6), st.integers(0, 30), st.lists(st.integers(1, 4), max_size=20))

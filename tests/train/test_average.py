@@ -57,6 +57,11 @@ def test_a_share_of_the_model_before_is_mixed_in(continued, tmp_path):
     torch.testing.assert_close(mixed.weights[name], 0.75 * own + 0.25 * before.weights[name])
     read = load_checkpoint(out)
     assert ([link["share"] for link in read.notes["mixed_with"]], read.config.encoder.local_heads) == ([0.25], 1)
+    whole = average_checkpoints(
+        continued, tmp_path / "whole", mix_with=[(continued / "before.safetensors", 0.0)]
+    ).weights
+    own = load_checkpoint(tmp_path / "own.safetensors").weights
+    assert all(torch.equal(whole[key], tensor) and whole[key].dtype == tensor.dtype for key, tensor in own.items())
     with pytest.raises(UserError, match=r"encoder\.width=64: weights were trained for 32"):
         average_checkpoints(continued, out, overrides=["encoder.width=64"])
 

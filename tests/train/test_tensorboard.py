@@ -2,10 +2,13 @@ import sys
 from types import ModuleType
 
 import pytest
+from rich.console import Console
 
+from audioroto.config import Config
 from audioroto.errors import UserError
 from audioroto.train.metrics import MetricsLog
 from audioroto.train.tensorboard import TensorBoard
+from audioroto.train.trainer import train
 
 
 class Recorder:
@@ -35,7 +38,17 @@ def test_each_line_of_the_diary_is_shown(tmp_path, monkeypatch):
 def test_without_the_package_the_next_step_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(UserError, match=r"pip install 'audioroto\[tensorboard\]'"):
-        TensorBoard(tmp_path, 0)
+        train(
+            Config(),
+            "none",
+            "none",
+            None,
+            tmp_path / "exp",
+            restart=True,
+            tensorboard=True,
+            console=Console(quiet=True),
+        )
+    assert not (tmp_path / "exp").exists()  # refused before anything is done
 
 
 def test_event_files_are_written(tmp_path):

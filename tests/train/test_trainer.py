@@ -13,7 +13,7 @@ from safetensors.torch import load, load_file
 from audioroto.config import Config, save_config
 from audioroto.corpus.datadir import read_datadir, write_datadir
 from audioroto.errors import UserError
-from audioroto.files import sha256_of
+from audioroto.files import one_at_a_time, sha256_of
 from audioroto.model.asr import count_parameters
 from audioroto.model.checkpoint import load_checkpoint
 from audioroto.train.average import average_checkpoints
@@ -164,6 +164,11 @@ def test_a_restarted_run_keeps_nothing_of_the_one_before(tiny_config, tone_corpu
     run(change(tiny_config, max_updates=4, valid_every_updates=2), tone_corpus, trained, tmp_path)
     run(change(tiny_config, max_updates=3, valid_every_updates=3), tone_corpus, trained, tmp_path, restart=True)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["update-0000003.safetensors"]
+
+
+def test_a_second_training_in_the_folder_is_refused(tiny_config, tone_corpus, trained, tmp_path):
+    with one_at_a_time(tmp_path, "training in"), pytest.raises(UserError, match=r"another training in .* is under way"):
+        run(tiny_config, tone_corpus, trained, tmp_path, restart=True)
 
 
 def test_bad_updates_are_counted_over_an_interruption(trainer, tiny_config, tone_corpus, trained, tmp_path):
