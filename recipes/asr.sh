@@ -3,6 +3,7 @@
 # what it prints with --dry-run is a script of its own. egs/<corpus>/asr/run.sh is the front for a corpus.
 set -euo pipefail
 shopt -s inherit_errexit
+shopt -u patsub_replacement 2>/dev/null || true # bash 5.2: & in a path would stand for what is replaced
 trap 'printf "\nasr.sh: interrupted; the same command goes on from here\n" >&2; exit 130' INT
 
 root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -71,7 +72,8 @@ die() {
     exit 2
 }
 
-# What stands before the word -- is the front's; only what follows it was asked for by a user, and goes into the record.
+# What stands before the word -- is the front's; what follows it was asked for by a user, and the
+# record of a run keeps that of it which makes the run again.
 parse_options() {
     local name value words
     while (($#)); do
@@ -99,7 +101,7 @@ parse_options() {
             shift
         fi
         shift
-        [[ $name == @(notes|dry-run) ]] || asked+=("${words[@]}")
+        [[ $name == @(notes|stage|stop-stage|restart|dry-run) ]] || asked+=("${words[@]}")
         if [[ $name == set ]]; then
             overrides+=(--set "$value")
         else

@@ -11,7 +11,7 @@ from audioroto.model.asr import build_model, count_parameters
 
 def test_later_files_and_overrides_win(tmp_path):
     (tmp_path / "a.toml").write_text("[train]\nseed = 2\nmax_updates = 7\n")
-    (tmp_path / "b.toml").write_text("[train]\nseed = 3\n")
+    (tmp_path / "b.toml").write_text("\ufeff[train]\nseed = 3\n")  # with the byte order mark of Windows editors
     config = load_config([tmp_path / "a.toml", tmp_path / "b.toml"], ["train.batch_seconds=9", "text.units=char"])
     assert (config.train.seed, config.train.max_updates) == (3, 7)
     assert (config.train.batch_seconds, config.text.units) == (9.0, "char")

@@ -4,7 +4,8 @@ import errno
 import logging
 import sys
 from importlib import import_module
-from typing import Annotated, Any
+from io import TextIOWrapper
+from typing import Annotated, Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -79,6 +80,7 @@ def main() -> None:
     from audioroto.errors import UserError
 
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    cast(TextIOWrapper, sys.stdout).reconfigure(errors="surrogateescape")  # file names go out as they came
     debug = "--debug" in sys.argv
     try:
         app()
@@ -86,7 +88,7 @@ def main() -> None:
         if isinstance(end.__context__, BrokenPipeError):
             sys.exit(0)  # the reader of our output has seen enough, for which typer and rich leave with 1
         raise
-    except (UserError, OSError) as error:
+    except (UserError, OSError, UnicodeEncodeError) as error:
         if debug:
             raise
         print(f"audioroto: {' '.join(_say(error).split())}", file=sys.stderr)
@@ -94,6 +96,8 @@ def main() -> None:
 
 
 def _say(error: Exception) -> str:
+    if isinstance(error, UnicodeEncodeError):
+        return f"{error.object[error.start]!r} cannot be printed in {error.encoding}; use --out, or set PYTHONUTF8=1"
     if isinstance(error, OSError) and error.errno in NEXT_STEPS:
         return ": ".join(filter(None, (error.filename2 or error.filename, NEXT_STEPS[error.errno])))
     return str(error)

@@ -139,4 +139,4 @@ def _print_summaries(summaries: dict[str, DatadirSummary]) -> None:
     for split, summary in summaries.items():
         numbers = (f"{summary.utterances:,}", f"{summary.hours:.2f}", f"{summary.speakers:,}", f"{summary.words:,}")
         counts.add_row(split, *numbers)
-    Console().print(counts)
+    Console(markup=False).print(counts)

@@ -21,7 +21,7 @@ def config(config: ConfigFiles = None, overrides: Overrides = None) -> None:
     table = Table("setting", "value", "meaning")
     for name, value, meaning in iter_settings(load_config(config or [], overrides or [])):
         table.add_row(name, str(value), meaning)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @app.command()
@@ -39,7 +39,7 @@ def model(
     from audioroto.model.checkpoint import load_checkpoint
     from audioroto.model.describe import list_components, summarize_modules
 
-    console = Console()
+    console = Console(markup=False)
     if file is None:
         settings = load_config(config or [], overrides or [])
         network = build_model(settings, settings.text.vocab_size)
@@ -79,7 +79,7 @@ def data(data_dirs: Annotated[list[Path], typer.Argument(help="Data directories.
         table.add_row(
             str(data_dir), str(summary.utterances), f"{summary.hours:.2f}", str(summary.speakers), str(summary.words)
         )
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @app.command()

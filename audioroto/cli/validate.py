@@ -32,7 +32,10 @@ def validate(
     """List all that is wrong with data directories, as FILE:LINE: MESSAGE; exit status 1 if anything is."""
     from audioroto.corpus.datadir import read_datadir, summarize
     from audioroto.corpus.validate import find_problems, fix_datadir
+    from audioroto.errors import UserError
 
+    if not for_training and (tokenizer or config or overrides):
+        raise UserError("--tokenizer, --config and --set are for --for-training; add it, or leave them out")
     num_bad = 0
     for datadir in datadirs:
         for action in fix_datadir(datadir) if fix else []:

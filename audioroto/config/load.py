@@ -24,8 +24,7 @@ def load_config(paths: Iterable[str | Path] = (), overrides: Iterable[str] = ())
     merged: dict[str, Any] = {}
     for path in paths:
         try:
-            with open(path, "rb") as file:
-                table = tomllib.load(file)
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             raise UserError(f"configuration {path} does not exist; give --config an existing TOML file") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

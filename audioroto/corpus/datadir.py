@@ -166,11 +166,14 @@ def keep_usable(utterances: Sequence[Utterance]) -> list[Utterance]:
     failed = [path for path, seconds in measured.items() if isinstance(seconds, Exception)]
     warn_skipped("whose audio is missing", sorted(str(path) for path in failed if not path.exists()))
     warn_skipped("whose audio cannot be read", sorted(str(measured[path]) for path in failed if path.exists()))
-    return [
+    usable = [
         replace(utterance, seconds=_span_seconds(utterance, seconds))
         for utterance in worded
         if isinstance(seconds := measured[utterance.path], float)
     ]
+    behind = [utterance.id for utterance in usable if utterance.start_seconds and utterance.seconds <= 0]
+    warn_skipped("that begin after the end of their audio", sorted(behind))
+    return [utterance for utterance in usable if utterance.id not in behind]
 
 
 def warn_skipped(what: str, examples: Sequence[str]) -> None:
@@ -243,8 +246,8 @@ def write_table(path: str | os.PathLike[str], table: Mapping[str, str]) -> None:
 
 def _format_table(table: Mapping[str, str]) -> str:
     for key, value in table.items():
-        if not key or re.search(r"\s", key) or "\n" in value or "\r" in value:
-            raise UserError(f"{key!r} {value!r} cannot be written as one line: no spaces in ids, no line breaks at all")
+        if not key or re.search("[\\s\ud800-\udfff]", key) or re.search("[\n\r\ud800-\udfff]", value):
+            raise UserError(f"{key!r} {value!r} cannot be a line: no spaces in ids, no line breaks, nothing but UTF-8")
     return "".join(f"{key} {value}".rstrip(" ") + "\n" for key, value in sorted(table.items()))
 
 
@@ -307,12 +310,16 @@ def _measure(utterances: list[Utterance]) -> list[Utterance]:
     for outcome in measured.values():
         if isinstance(outcome, Exception):
             raise outcome
-    return [
+    found = [
         replace(utterance, seconds=_span_seconds(utterance, seconds))
         if isinstance(seconds := measured.get(utterance.path), float) and math.isnan(utterance.seconds)
         else utterance
         for utterance in utterances
     ]
+    for utterance in found:
+        if utterance.start_seconds and utterance.seconds <= 0:
+            raise UserError(f"{utterance.id} begins after the end of {utterance.path}: remove its line from segments")
+    return found
 
 
 def _span_seconds(utterance: Utterance, file_seconds: float) -> float:

@@ -106,12 +106,14 @@ def fix_datadir(path: str | os.PathLike[str]) -> list[str]:
 
 def _make_utt2spk(tables: _Tables) -> list[_Entry]:
     if tables.get("spk2utt"):
-        return [_Entry(0, name, entry.key) for entry in tables["spk2utt"] for name in entry.value.split()]
+        return [_Entry(0, name, entry.key) for entry in tables["spk2utt"] for name in _fields(entry.value)]
     return [_Entry(0, entry.key, entry.key) for entry in tables.get(_source(tables), [])]
 
 
 def _keep_intersection(path: Path, tables: _Tables) -> list[str]:
     """Keep the utterances that every file has, with something behind the id, in place; returns the ids dropped."""
+    if "wav.scp" not in tables:
+        raise UserError(f"{path}: wav.scp is missing, and nothing else says where the audio is; nothing was changed")
     everything = {entry.key for name in (_source(tables), "text", "utt2spk") for entry in tables.get(name, [])}
     recordings = {entry.key for entry in tables.get("wav.scp", []) if entry.value}
     if "segments" in tables:
@@ -128,6 +130,10 @@ def _keep_intersection(path: Path, tables: _Tables) -> list[str]:
 
 def _read_contents(path: Path) -> dict[str, bytes]:
     return {name: (path / name).read_bytes() for name in TABLES if (path / name).is_file()}
+
+
+def _fields(value: str) -> list[str]:
+    return re.findall(r"[^ \t]+", value)  # as in Kaldi; str.split() would also split at U+00A0 and its like
 
 
 def _lines(content: bytes) -> list[str]:
@@ -179,6 +185,8 @@ def _check_lines(file: Path, content: bytes) -> Iterator[Problem]:
             what = "repeats" if same else "contradicts"
             message = f"{entry.key} {what} line {earlier.line}"
             yield Problem(file, entry.line, message, fixable=same or file.name in DERIVED)
+        if re.search(r"\s", entry.key):
+            yield Problem(file, entry.line, f"{entry.key!r}: white space in the id", fixable=False)
         if not entry.value:
             what = "empty transcript" if file.name == "text" else "nothing after the id"
             yield Problem(file, entry.line, f"{entry.key}: {what}", fixable=True)
@@ -236,7 +244,7 @@ def _check_speakers(path: Path, tables: _Tables) -> Iterator[Problem]:
     expected = _invert(tables["utt2spk"])
     found = {entry.key: entry for entry in tables.get("spk2utt", [])}
     for speaker, entry in found.items():
-        if set(entry.value.split()) != expected.get(speaker, set()):
+        if set(_fields(entry.value)) != expected.get(speaker, set()):
             message = f"speaker {speaker} has not the utterances that utt2spk gives to them"
             yield Problem(path / "spk2utt", entry.line, message, fixable=True)
     if "spk2utt" in tables:
@@ -316,11 +324,11 @@ def _segment_seconds(segments: list[_Entry], seconds: dict[str, float]) -> dict[
 
 
 def _recording_of(segment: _Entry) -> str:
-    return next(iter(segment.value.split()), "")
+    return next(iter(_fields(segment.value)), "")
 
 
 def _parse_segment(entry: _Entry) -> tuple[str, float, float]:
-    fields = entry.value.split()
+    fields = _fields(entry.value)
     if len(fields) != 3:
         return "", math.nan, math.nan
     return fields[0], _to_seconds(fields[1]), _to_seconds(fields[2])

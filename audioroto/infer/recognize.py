@@ -86,7 +86,7 @@ def recognize_datadir(
     if team.gather("done", len(share)) is None:
         return []
     found = _read_all(parts, len(utterances), out_dir)
-    recognitions = [_write(Path(out_dir) / mode, mode, found, recognizer) for mode in modes]
+    recognitions = [_write(Path(out_dir) / mode, mode, found, recognizer, origin) for mode in modes]
     parts.remove()
     return recognitions
 
@@ -148,7 +148,9 @@ def _describe(utterances: Iterable[Utterance]) -> list[Any]:
     return [[u.id, str(u.path), u.start_seconds, u.end_seconds] for u in utterances]
 
 
-def _write(folder: Path, mode: str, parts: Sequence[Part], recognizer: Recognizer) -> Recognition:
+def _write(
+    folder: Path, mode: str, parts: Sequence[Part], recognizer: Recognizer, origin: Mapping[str, Any]
+) -> Recognition:
     transcripts = {key: found for part in parts for key, found in part.transcripts[mode].items()}
     audio_seconds = sum(transcript.seconds for transcript in transcripts.values())
     encode_seconds = sum(part.encode_seconds for part in parts)
@@ -170,6 +172,7 @@ def _write(folder: Path, mode: str, parts: Sequence[Part], recognizer: Recognize
     facts = {
         **asdict(recognition),
         "real_time_factor": round(recognition.real_time_factor, 5),
+        "model": origin.get("model"),
         "lm": recognizer.words.name if recognizer.words and mode in MODES_WITH_LM else None,
         "parameters": recognizer.engine.num_parameters,
         "normalizer": recognizer.engine.config.text.normalizer,

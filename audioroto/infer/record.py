@@ -8,6 +8,8 @@ from pathlib import Path
 from audioroto.corpus.datadir import read_datadir, read_table, summarize
 from audioroto.errors import UserError
 from audioroto.files import write_bytes
+from audioroto.infer.origin import describe_file
+from audioroto.model.pretrained import find_model
 from audioroto.score.evaluation import evaluate
 from audioroto.score.results import RunResult, SetSize, TestSetResult, make_test_set_result, write_run
 from audioroto.text.normalize import normalize
@@ -32,14 +34,17 @@ def record_run(
     """Score RECOGNIZE_DIR/<test set>/<mode> against DATA_DIR/<test set> and write RESULTS_DIR/<run>.json.
 
     All modes that are there are kept, and the picture `curve` beside the file. Hours, minutes, hardware and commit come
-    from the model file. Raises UserError when a test set was not recognized.
+    from the model file. Raises UserError when a test set was not recognized, or not by this model.
     """
     from audioroto.model.checkpoint import load_checkpoint
 
+    if not run or "/" in run:
+        raise UserError(f"--run {run!r} is no name for a file; give one without /")
     checkpoint = load_checkpoint(model)
+    model_file = describe_file(find_model(model))
     normalizer = checkpoint.config.text.normalizer
     results = [
-        _score(Path(data_dir, test_set), folder, test_set, normalizer)
+        _score(Path(data_dir, test_set), folder, test_set, normalizer, model_file)
         for test_set in test_sets
         for folder in _find_modes(Path(recognize_dir, test_set), Path(data_dir, test_set))
     ]
@@ -83,8 +88,17 @@ def _find_modes(recognized: Path, data_dir: Path) -> list[Path]:
     return folders
 
 
-def _score(data_dir: Path, recognized: Path, test_set: str, normalizer: str) -> TestSetResult:
-    facts = json.loads((recognized / "recognition.json").read_text(encoding="utf-8"))
+def _score(
+    data_dir: Path, recognized: Path, test_set: str, normalizer: str, model_file: dict[str, str]
+) -> TestSetResult:
+    try:
+        facts = json.loads((recognized / "recognition.json").read_text(encoding="utf-8"))
+        mode, lm, real_time_factor = facts["mode"], facts["lm"], facts["real_time_factor"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{recognized}/recognition.json is damaged; recognize again") from None
+    by = facts.get("model") or model_file  # earlier versions did not name it
+    if by["sha256"] != model_file["sha256"]:
+        raise UserError(f"{recognized} is of another model, {by['name']}; recognize again, or remove the folder")
     references, hypotheses = (
         {key: normalize(text, normalizer) for key, text in read_table(folder / "text").items()}
         for folder in (data_dir, recognized)
@@ -93,8 +107,8 @@ def _score(data_dir: Path, recognized: Path, test_set: str, normalizer: str) -> 
     return make_test_set_result(
         evaluation,
         test_set,
-        mode=facts["mode"],
-        lm=facts["lm"],
-        real_time_factor=facts["real_time_factor"],
+        mode=mode,
+        lm=lm,
+        real_time_factor=real_time_factor,
         peak_memory_bytes=facts.get("peak_memory_bytes"),  # not in what earlier versions recognized
     )

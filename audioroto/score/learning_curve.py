@@ -37,7 +37,7 @@ def draw_learning_curve(runs: Sequence[RunResult], path: Path) -> None:
         axes.errorbar(hours, rates, yerr=[below, above], marker="o", capsize=3, label=name)
     ticks = [run.train_hours for run in runs]
     axes.set_xscale("log")
-    axes.set_xticks(ticks, [f"{hours:.2g}" for hours in ticks])
+    axes.set_xticks(ticks, [f"{hours:.3g}" for hours in ticks])
     axes.minorticks_off()
     axes.set(xlabel="hours of training speech", ylabel="WER %", title="one recipe, more speech")
     axes.set_ylim(0, 105 * max(result.wer_high for run in runs for result in run.results))

@@ -68,6 +68,21 @@ def test_a_full_disk_is_said_with_the_file_and_the_next_step(monkeypatch, capsys
     assert capsys.readouterr().err == said
 
 
+def test_what_a_name_holds_is_printed_as_it_is_or_refused_in_a_line(tmp_path):
+    (tmp_path / "\udce9").mkdir()
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    command = [sys.executable, "-m", "audioroto", "validate", tmp_path / "\udce9"]
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
+    assert os.fsencode(tmp_path) + b"/\xe9/wav.scp: the file is missing" in done.stdout
+    command[-1] = tmp_path / "日"
+    command[-1].mkdir()
+    environment["PYTHONIOENCODING"] = "latin-1"
+    done = subprocess.run(command, capture_output=True, env=environment, check=False)
+    assert done.returncode == 2
+    assert done.stderr.decode().startswith("audioroto: '\\u65e5' cannot be printed in latin-1; use --out")
+
+
 def test_debug_shows_the_traceback():
     assert "Traceback" in audioroto("--debug", "average", "--exp-dir", "no", "--out", "m").stderr
 

@@ -39,3 +39,13 @@ def test_the_models_that_a_model_comes_from_can_be_read():
     shown = CliRunner().invoke(app, ["show", "model", "english-small"]).output
     assert "model english-first.safetensors, sha256 b83db108dbb7" in shown
     assert "{" not in shown
+
+
+def test_brackets_in_a_name_are_no_markup(tone_corpus, tmp_path):
+    (tmp_path / "a[").mkdir()
+    (tmp_path / "a[" / "b]").symlink_to(tone_corpus / "valid")
+    shown = CliRunner().invoke(app, ["show", "data", str(tmp_path / "a[/b]")], env={"COLUMNS": "300"})
+    assert shown.exit_code == 0, shown.exception
+    assert "a[/b]" in shown.output
+    settings = CliRunner().invoke(app, ["show", "config", "--set", "augment.noise_dir=a[/b]"], env={"COLUMNS": "300"})
+    assert "a[/b]" in settings.output

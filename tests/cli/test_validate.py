@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from audioroto.cli.validate import validate
 from audioroto.corpus.datadir import Utterance, read_datadir, write_datadir
+from audioroto.errors import UserError
 
 
 def test_lists_counts_repairs_and_exits_with_1_while_problems_remain(tmp_path: Path) -> None:
@@ -35,6 +36,9 @@ def test_lists_counts_repairs_and_exits_with_1_while_problems_remain(tmp_path: P
     result = run(app, ["--fix", str(data)])
     assert result.exit_code == 0
     assert result.output.endswith("no problems: 2 utterances, 0.00 hours, 1 speakers, 3 words\n")
+
+    result = run(app, ["--set", "text.units=char", str(data)])
+    assert isinstance(result.exception, UserError)
 
     audio.unlink()
     result = run(app, ["--fix", str(data)])

@@ -168,13 +168,23 @@ def test_unusable_utterances_are_skipped_with_their_names(tmp_path: Path, caplog
         replace(good, id="b-3", path=tmp_path / "gone.wav"),
         replace(good, id="b-4", path=tmp_path / "noise.wav"),
         replace(good, id="b-5", start_seconds=0.125, end_seconds=0.25),
+        replace(good, id="b-6", start_seconds=100.0, end_seconds=None),
     ]
     with caplog.at_level(logging.WARNING):
         usable = keep_usable(candidates)
     assert [(utterance.id, utterance.seconds) for utterance in usable] == [("b-1", 0.5), ("b-5", 0.125)]
-    assert len(caplog.messages) == 3
-    for name in ("b-2", "gone.wav", "noise.wav"):
+    assert len(caplog.messages) == 4
+    for name in ("b-2", "gone.wav", "noise.wav", "b-6"):
         assert name in caplog.text
+
+
+def test_a_segment_behind_its_audio_is_refused_before_anything_is_kept_of_it(tmp_path: Path) -> None:
+    write_datadir(tmp_path, make_utterances(tmp_path))
+    (tmp_path / "segments").write_text("a-1 a-1 0 -1\nb-1 b-1 100 -1\n")
+    (tmp_path / "utt2dur").unlink()
+    with pytest.raises(UserError, match=r"b-1 begins after the end of .*remove its line"):
+        read_datadir(tmp_path)
+    assert not (tmp_path / "utt2dur").exists()
 
 
 def test_measuring_reports_failures_beside_results(tmp_path: Path) -> None:

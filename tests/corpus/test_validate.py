@@ -199,3 +199,20 @@ def test_what_was_fixable_is_gone_after_one_repair(data: Path, seed: int) -> Non
     assert [problem for problem in remaining if problem.fixable] == []
     if not any("contradicts" in problem.message or "no such file" in problem.message for problem in remaining):
         assert read_datadir(data)
+
+
+def test_without_wav_scp_nothing_is_repaired(data: Path) -> None:
+    (data / "wav.scp").unlink()
+    before = (data / "text").read_bytes()
+    with pytest.raises(UserError, match=r"wav\.scp is missing, .*nothing was changed"):
+        fix_datadir(data)
+    assert (data / "text").read_bytes() == before
+
+
+def test_a_space_that_does_not_separate_is_nothing_to_repair(data: Path) -> None:
+    for name in ("wav.scp", "text", "utt2spk", "spk2utt", "utt2dur"):
+        text = (data / name).read_text().replace("bob-2", "bob\u00a02") if (data / name).exists() else ""
+        (data / name).write_text(text.replace("bob\u00a02.wav", "bob-2.wav"))
+    messages = {problem.message for problem in find_problems(data) if not problem.is_warning}
+    assert messages == {"'bob\\xa02': white space in the id"}
+    assert fix_datadir(data) == []

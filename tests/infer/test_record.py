@@ -1,6 +1,7 @@
 import pytest
 
 from audioroto.errors import UserError
+from audioroto.infer.origin import describe_origin
 from audioroto.infer.recognize import recognize_datadir
 from audioroto.infer.recognizer import load_model
 from audioroto.infer.record import record_run
@@ -9,7 +10,9 @@ from audioroto.score.results import format_results, read_run
 
 def test_facts_come_from_the_model_and_scores_from_the_texts(trained, tone_corpus, tmp_path):
     model = trained / "model.safetensors"
-    recognize_datadir(load_model(model), tone_corpus / "valid", tmp_path / "valid", ["ctc_greedy", "ctc_beam"])
+    recognizer, modes = load_model(model), ["ctc_greedy", "ctc_beam"]
+    origin = describe_origin(recognizer, model, modes)
+    recognize_datadir(recognizer, tone_corpus / "valid", tmp_path / "valid", modes, origin=origin)
     facts = {
         "run": "one",
         "corpus": "tones",
@@ -42,3 +45,11 @@ def test_facts_come_from_the_model_and_scores_from_the_texts(trained, tone_corpu
     assert "| tones | train | 48 |" in report
     with pytest.raises(UserError, match="audioroto recognize"):
         record_run(tmp_path / "results", test_sets=["train"], **facts)
+    with pytest.raises(UserError, match="no name for a file"):
+        record_run(tmp_path / "results", test_sets=["valid"], **facts | {"run": "a/b"})
+    other = next((trained / "checkpoints").iterdir())
+    with pytest.raises(UserError, match=r"is of another model, model\.safetensors; recognize again"):
+        record_run(tmp_path / "results", test_sets=["valid"], **facts | {"model": other})
+    (tmp_path / "valid/ctc_beam/recognition.json").write_text('{"mode": "ctc_')
+    with pytest.raises(UserError, match="is damaged; recognize again"):
+        record_run(tmp_path / "results", test_sets=["valid"], **facts)

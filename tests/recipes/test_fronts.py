@@ -36,23 +36,20 @@ def test_a_dry_run_prints_a_script_and_runs_nothing(checkout, front):
 
 
 @pytest.mark.parametrize("recipe", [*FRONTS, "recipes/asr.sh"])
-def test_a_run_is_recorded_with_the_command_that_was_typed(checkout, recipe):
-    typed = [
-        "--data-dir",
-        "data/mine",
-        "--exp-dir",
-        "exp",
-        "--modes=ctc_greedy joint",
-        "--set",
-        "x.y=1",
-        "--run",
-        "mine",
-    ]
-    done = checkout.run(checkout.root / recipe, "--dry-run", *typed, "--notes", "N.", "--stage", "score")
+def test_a_run_is_recorded_with_what_makes_it_again(checkout, recipe):
+    typed = ["--data-dir", "a & b", "--exp-dir", "exp", "--modes=ctc_greedy joint", "--set", "x.y=1", "--run", "mine"]
+    done = checkout.run(checkout.root / recipe, "--dry-run", *typed, "--notes", "N.", "--stage", "score", "--restart")
     record = next(line for line in done.stdout.splitlines() if line.startswith("audioroto record "))
     options = shlex.split(record)
-    assert shlex.split(options[options.index("--command") + 1]) == ["bash", recipe, *typed, "--stage", "score"]
+    assert shlex.split(options[options.index("--command") + 1]) == ["bash", recipe, *typed]
     assert options[options.index("--notes") + 1] == "N."
+
+
+def test_any_sign_may_be_in_a_path(checkout):
+    done = checkout.run(checkout.root / "recipes/asr.sh", "--dry-run", "--data-dir", "R&D", "--exp-dir", "a\\b")
+    for line in done.stdout.splitlines():
+        if line.startswith("audioroto validate "):
+            assert [Path(word).parent.name for word in shlex.split(line)[2:]] == ["R&D"] * 3
 
 
 def test_help_shows_the_values_of_the_front(checkout):

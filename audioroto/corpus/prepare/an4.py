@@ -16,6 +16,7 @@ from audioroto.corpus.datadir import (
     write_datadir,
 )
 from audioroto.errors import UserError
+from audioroto.text.sentences import open_text
 
 SUFFIXES = (*AUDIO_SUFFIXES, ".sph")  # NIST SPHERE, which soundfile reads
 CMU_FOLDERS = {"train": "an4_clstk", "test": "an4test_clstk"}
@@ -69,11 +70,16 @@ def _spread(names: list[str], num_chosen: int) -> list[str]:
     return [names[(2 * index + 1) * len(names) // (2 * num_chosen)] for index in range(num_chosen)]
 
 
-def _list_from_tsv(transcripts: Path) -> list[Utterance]:
+def _read_lines(transcripts: Path) -> list[str]:
     if not transcripts.is_file():
         raise UserError(f"{transcripts} is missing: the corpus is not complete")
+    with open_text(transcripts) as lines:
+        return lines.read().splitlines()
+
+
+def _list_from_tsv(transcripts: Path) -> list[Utterance]:
     utterances = []
-    for line, row in enumerate(transcripts.read_text(encoding="utf-8").splitlines(), start=1):
+    for line, row in enumerate(_read_lines(transcripts), start=1):
         fields = row.split("\t")
         if len(fields) != 4:
             raise UserError(f"{transcripts} line {line}: expected path, speaker, seconds and text, separated by tabs")
@@ -84,10 +90,8 @@ def _list_from_tsv(transcripts: Path) -> list[Utterance]:
 
 def _list_from_cmu(corpus_dir: Path, split: str) -> list[Utterance]:
     transcripts = corpus_dir / "etc" / f"an4_{split}.transcription"
-    if not transcripts.is_file():
-        raise UserError(f"{transcripts} is missing: the corpus is not complete")
     utterances, without_audio = [], []
-    for line, row in enumerate(transcripts.read_text(encoding="utf-8").splitlines(), start=1):
+    for line, row in enumerate(_read_lines(transcripts), start=1):
         # <s> TEXT </s> (an251-fash-b); the test part has no <s> and </s>
         fields = re.fullmatch(r"\s*(?:<s>)?(.*?)(?:</s>)?\s*\(([^\s()-]+-([^\s()-]+)-[^\s()]+)\)\s*", row)
         if not fields:

@@ -49,6 +49,9 @@ def prepare_kaldi(source_dirs: Sequence[Path], out_dir: Path) -> dict[str, Datad
     names = [source.resolve().name for source in source_dirs]
     if len(set(names)) < len(names):
         raise UserError(f"two of the data directories have the same name ({', '.join(names)}): prepare them apart")
+    for name, source in zip(names, source_dirs, strict=True):
+        if (out_dir / name).resolve() == source.resolve():
+            raise UserError(f"{source} would be replaced by its own copy; give another --out-dir")
     summaries = {}
     for name, source in zip(names, source_dirs, strict=True):
         utterances = keep_usable(read_utterances(source, _read_recordings(source / "wav.scp")))

@@ -15,10 +15,12 @@ def prepare_subset(source_dir: Path, hours: float, out_dir: Path) -> DatadirSumm
     a smaller subset always lies within a larger one. Raises UserError where SOURCE_DIR has fewer hours, or no
     utterance fits.
     """
+    if out_dir.resolve() == source_dir.resolve():
+        raise UserError(f"{out_dir} is the data directory to take from; give another --out")
     utterances = sorted(read_datadir(source_dir), key=lambda each: hashlib.blake2b(each.id.encode()).digest())
     ends = list(accumulate(utterance.seconds for utterance in utterances))
     if ends[-1] < 3600 * hours:
-        raise UserError(f"{source_dir} has {ends[-1] / 3600:.2f} hours, not {hours:g}: give fewer --hours")
+        raise UserError(f"{source_dir} has {ends[-1] / 3600:.4f} hours, not {hours:g}: give fewer --hours")
     chosen = [utterance for utterance, end in zip(utterances, ends, strict=True) if end <= 3600 * hours]
     if not chosen:
         raise UserError(f"not one utterance of {source_dir} fits into {hours:g} hours: give more --hours")

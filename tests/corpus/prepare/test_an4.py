@@ -87,6 +87,14 @@ def test_valid_speakers_are_spread_over_both_sexes_and_have_no_twin(num_valid: i
     assert chosen == choose_valid_speakers(speakers, num_valid)
 
 
+def test_transcripts_in_another_encoding_are_refused(tmp_path: Path) -> None:
+    corpus = make_shared(tmp_path / "an4")
+    with open(corpus / "train" / "transcripts.tsv", "ab") as transcripts:
+        transcripts.write(b"\xe9\n")
+    with pytest.raises(UserError, match="not UTF-8 text"):
+        prepare_an4(corpus, tmp_path / "out", num_valid_speakers=2)
+
+
 def test_too_many_valid_speakers() -> None:
     with pytest.raises(UserError, match="cannot hold out 2 of 2"):
         choose_valid_speakers(["fa", "mb"], 2)

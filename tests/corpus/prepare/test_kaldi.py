@@ -131,3 +131,11 @@ def test_all_refused_commands_are_listed_and_none_is_run(files: dict[str, Path],
 def test_two_directories_of_one_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="same name"):
         prepare_kaldi([tmp_path / "a" / "train", tmp_path / "b" / "train"], tmp_path / "out")
+
+
+def test_a_directory_is_not_replaced_by_its_own_copy(files: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train/wav.scp").write_text(f"a-1 flac -c -d -s {files['mono.flac']} |\n")
+    with pytest.raises(UserError, match="give another --out-dir"):
+        prepare_kaldi([tmp_path / "train"], tmp_path)
+    assert (tmp_path / "train/wav.scp").read_text().endswith("|\n")

@@ -34,8 +34,15 @@ def test_a_smaller_one_lies_within_a_larger_one(source, tmp_path):
     assert small < large
 
 
-@pytest.mark.parametrize(("hours", "said"), [(0.5, r"has 0\.44 hours, not 0\.5"), (0.001, "not one utterance")])
+@pytest.mark.parametrize(("hours", "said"), [(0.5, r"has 0\.4417 hours, not 0\.5"), (0.001, "not one utterance")])
 def test_hours_that_are_not_there_are_refused(source, tmp_path, hours, said):
     with pytest.raises(UserError, match=said):
         prepare_subset(source, hours, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_it_takes_from_is_not_replaced(source, tmp_path):
+    (tmp_path / "link").symlink_to(source)
+    with pytest.raises(UserError, match="give another --out"):
+        prepare_subset(source, 0.25, tmp_path / "link")
+    assert len(read_datadir(source)) == 40
