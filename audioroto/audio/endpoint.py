@@ -1,11 +1,10 @@
 """Speech that is still coming in: where an utterance begins, and the pause that ends it."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 
-from audioroto.audio.segment import FRAME_SECONDS, MAX_SECONDS, AudioSegment, compute_levels, find_speech, iter_segments
+from audioroto.audio.segment import FRAME_SECONDS, MAX_SECONDS, AudioSegment, compute_levels, find_cut, find_speech
 
 PAUSE_SECONDS = 0.6  # of quiet that end an utterance
 
@@ -78,13 +77,12 @@ class Endpointer:
         return ended
 
     def _cut(self) -> list[AudioSegment]:
-        parts = list(
-            iter_segments([self._held], self.rate, max_seconds=self.max_seconds, gate_decibels=self.gate_decibels)
+        cut = find_cut(self._find_speech(), self._levels[-self._num_frames :])
+        utterance = AudioSegment(
+            self._start / self.rate, self._held[: cut.end * self._frame_samples], cut.next_start < cut.end
         )
-        seconds = self._start / self.rate
-        goes_on = parts.pop().start_seconds if len(parts) > 1 else len(self._held) / self.rate
-        self._forget(round(goes_on / FRAME_SECONDS))
-        return [replace(part, start_seconds=seconds + part.start_seconds) for part in parts]
+        self._forget(cut.next_start)
+        return [utterance] if cut.end else []
 
     def _find_speech(self) -> list[tuple[int, int]]:
         """Stretches of speech in what is held, in frames."""

@@ -58,7 +58,7 @@ def iter_segments(
         known, whole = len(levels) * frame_samples, len(held) // frame_samples * frame_samples
         levels = np.concatenate([levels, compute_levels(held[known:whole], rate)])
         while len(held) > max_frames * frame_samples:
-            cut = _cut(find_speech(levels[:max_frames], gate_decibels), levels[:max_frames])
+            cut = find_cut(find_speech(levels[:max_frames], gate_decibels), levels[:max_frames])
             if cut.end:
                 # A copy, so that a segment that is kept does not keep all that was held.
                 yield AudioSegment(start / rate, held[: cut.end * frame_samples].copy(), cut.next_start < cut.end)
@@ -99,14 +99,14 @@ def find_speech(levels: np.ndarray, gate_decibels: float = -60.0) -> list[tuple[
 
 
 @dataclass(frozen=True)
-class _Cut:
+class Cut:
     """Where the first segment ends, 0 if there is none, and where what comes after it begins; in frames."""
 
     end: int
     next_start: int
 
 
-def _cut(speech: list[tuple[int, int]], levels: np.ndarray) -> _Cut:
+def find_cut(speech: list[tuple[int, int]], levels: np.ndarray) -> Cut:
     """The cut after the first segment of audio that goes on behind `levels`."""
     num_frames = len(levels)
     pad, long, hangover = (
@@ -114,7 +114,7 @@ def _cut(speech: list[tuple[int, int]], levels: np.ndarray) -> _Cut:
     )
     begin = speech[0][0] if speech else num_frames
     if begin > long:
-        return _Cut(0, begin - long // 2)
+        return Cut(0, begin - long // 2)
     pauses = [(left[1], right[0]) for left, right in itertools.pairwise(speech)]
     if num_frames - speech[-1][1] > hangover:
         pauses.append((speech[-1][1], num_frames))
@@ -123,13 +123,13 @@ def _cut(speech: list[tuple[int, int]], levels: np.ndarray) -> _Cut:
         half = min(half, num_frames // 6)
         first = num_frames // 2 + 2 * step  # so late that the segment after the next one begins behind this one's end
         place = _find_quietest(levels, first, num_frames - half)
-        return _Cut(place + half, (place - half) // step * step)
+        return Cut(place + half, (place - half) // step * step)
     shortest, longest = (seconds / FRAME_SECONDS for seconds in _GOOD_SECONDS)
     good = [pause for pause in pauses if pause[0] <= longest and (pause[0] >= shortest or pause[1] - pause[0] >= long)]
     late = [pause for pause in pauses if pause[0] > longest]
     first, last = max(good, key=lambda pause: pause[1] - pause[0]) if good else late[0] if late else pauses[-1]
     middle = (first + last) // 2
-    return _Cut(min(first + pad, middle), max(last - pad, middle))
+    return Cut(min(first + pad, middle), max(last - pad, middle))
 
 
 def _find_quietest(levels: np.ndarray, first: int, last: int) -> int:

@@ -37,7 +37,7 @@ def recognize(
     """Recognize every utterance of a data directory, in one or several modes; when stopped, the same command goes on.
 
     Several processes, on several machines started by torchrun, share the utterances and write one result. Of the
-    configuration only the section search is looked at: what 'audioroto tune' wrote, for example.
+    configuration only the section search is looked at, what 'audioroto tune' wrote, for example, but for its mode.
     """
     share_work(num_processes)
     from audioroto.infer.origin import describe_origin

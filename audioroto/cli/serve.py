@@ -16,7 +16,6 @@ from audioroto.cli.options import (
     SearchMode,
     Threads,
     load_search,
-    set_threads,
 )
 from audioroto.model.pretrained import DEFAULT_MODEL
 
@@ -61,10 +60,9 @@ def serve(
     except ModuleNotFoundError as error:
         raise UserError(f"{error.name} is not installed; run: pip install 'audioroto[serve]'") from None
 
-    set_threads(threads)
     with open_socket(host, port) as listening:
-        token = os.environ.get(TOKEN_VARIABLE)
-        recognizer = load_model(model, device, load_search(model, config, overrides, mode, lm), lm)
+        token = os.environ.get(TOKEN_VARIABLE, "").strip()  # of a client's, too, the ends do not count
+        recognizer = load_model(model, device, load_search(model, config, overrides, mode, lm), lm, threads=threads)
         limits = Limits(
             max_requests=max_requests,
             max_bytes=round(max_megabytes * 2**20),

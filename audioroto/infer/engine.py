@@ -35,7 +35,9 @@ class Encoding:
         """Spans of its only utterance, (first frame, the one after the last), as the utterances of a batch."""
         lengths = torch.tensor([last - first for first, last in spans], device=self.lengths.device)
         frames, padded_log_probs = (
-            torch.nn.utils.rnn.pad_sequence([rows[0, first:last] for first, last in spans], batch_first=True)
+            torch.nn.utils.rnn.pad_sequence(
+                [*(rows[0, first:last] for first, last in spans), rows[0, :1]], batch_first=True
+            )[:-1]  # searches need a frame, if only of padding
             for rows in (self.frames, self.padded_log_probs)
         )
         return Encoding([self.log_probs[0][first:last] for first, last in spans], frames, padded_log_probs, lengths)

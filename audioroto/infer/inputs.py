@@ -14,7 +14,7 @@ import soundfile
 
 from audioroto.audio.load import AUDIO_SUFFIXES
 from audioroto.corpus.datadir import NUM_HEADER_THREADS, make_unique
-from audioroto.errors import UserError, printable
+from audioroto.errors import AudioError, UserError, printable
 
 STANDARD_INPUT = "-"
 
@@ -45,7 +45,11 @@ class AudioInput:
     @property
     def source(self) -> str | BinaryIO:
         """What `Recognizer.transcribe` takes."""
-        return sys.stdin.buffer if self.path == STANDARD_INPUT else self.path
+        if self.path != STANDARD_INPUT:
+            return self.path
+        if sys.stdin is None:
+            raise AudioError("-: standard input is closed; send a recording there")
+        return sys.stdin.buffer
 
     @property
     def shown(self) -> str:
@@ -56,11 +60,11 @@ class AudioInput:
 def find_audio(arguments: Sequence[str | os.PathLike[str]]) -> list[AudioInput]:
     """The recordings that paths, folders, patterns (`**` too) and `-` stand for, each once, in a stable order.
 
-    Folders are searched to their depth for files with a suffix of audio; what is hidden is skipped. What a folder holds
-    keeps its path below that folder, after the folder's own name where there are several arguments; what is named
-    itself keeps its path as given, only its name where that leads outside. Raises UserError for a folder or pattern
-    without audio; a file that does not exist or a folder that cannot be read is in the list, for it is not to stop the
-    others.
+    Folders are searched to their depth for files with a suffix of audio; what is hidden is skipped, and links to
+    folders are not followed. What a folder holds keeps its path below that folder, after the folder's own name where
+    there are several arguments; what is named itself keeps its path as given, only its name where that leads outside.
+    Raises UserError for a folder or pattern without audio; a file that does not exist or a folder that cannot be read
+    is in the list, for it is not to stop the others.
     """
     found: dict[str, AudioInput] = {}
     for given in arguments:
@@ -72,7 +76,7 @@ def find_audio(arguments: Sequence[str | os.PathLike[str]]) -> list[AudioInput]:
                 f"{printable(argument)} {what}; name files, folders or patterns that do, or - for standard input"
             )
         for audio in recordings:
-            found.setdefault(audio.path if audio.path == STANDARD_INPUT else os.path.abspath(audio.path), audio)
+            found.setdefault(audio.path if audio.path == STANDARD_INPUT else _place(audio.path), audio)
     return list(found.values())
 
 
@@ -115,11 +119,20 @@ def _expand(argument: str, alone: bool) -> Iterator[AudioInput]:
     elif os.path.exists(argument) or not glob.has_magic(argument):
         yield AudioInput(argument, _relative_name(argument))  # if it is not there, transcribing says so
     else:
-        for match in sorted(glob.glob(argument, recursive=True), key=os.fsencode):
+        matches: dict[str, str] = {}
+        for match in sorted(glob.glob(argument, recursive=True), key=len):  # of a loop of links, not the long way round
+            matches.setdefault(_place(match), match)
+        for match in sorted(matches.values(), key=os.fsencode):
             if os.path.isdir(match):
                 yield from _walk(match, _relative_name(match, _fixed_part(argument)))
             else:
                 yield AudioInput(match, _relative_name(match, _fixed_part(argument)))
+
+
+def _place(path: str) -> str:
+    """Where a file lies: a link to a folder is that folder, a link to a file a recording of its own."""
+    folder, file = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), file)
 
 
 def _walk(folder: str, name: str) -> Iterator[AudioInput]:

@@ -60,11 +60,15 @@ class LiveTranscriber:
     def _hear(self, ended: list[AudioSegment], current: list[AudioSegment]) -> list[Heard]:
         stretches = [*ended, *current]
         transcripts = self._recognize([stretch.samples for stretch in stretches]) if stretches else []
-        segments = []
+        segments, end = [], 0.0
         for stretch, transcript in zip(stretches, transcripts, strict=True):
-            silent = Segment("", 0.0, transcript.seconds, (), 0.0)
-            segment = transcript.segments[0] if transcript.segments else silent
-            segments.append((_begin_at(self._cut_seconds, segment.shift(stretch.start_seconds)), stretch.is_cut))
+            start, end = max(stretch.start_seconds, end), stretch.start_seconds + transcript.seconds
+            if transcript.segments:
+                segment = transcript.segments[0].shift(stretch.start_seconds)
+            else:  # it says nothing, and takes no words from a neighbour that it overlaps
+                segment = Segment("", start, end, (), 0.0)
+            is_cut = stretch.is_cut and bool(transcript.segments)
+            segments.append((_begin_at(self._cut_seconds, segment), is_cut))
         joined = list(join_all(segments))
         if joined:
             self._cut_seconds = joined[-1].start_seconds if current else joined[-1].end_seconds
@@ -82,6 +86,5 @@ class LiveTranscriber:
 def _begin_at(seconds: float, segment: Segment) -> Segment:
     """A segment without the words before a time."""
     words = tuple(word for word in segment.words if (word.start_seconds + word.end_seconds) / 2 >= seconds)
-    if len(words) == len(segment.words):
-        return segment
-    return replace(segment, words=words, text=" ".join(word.text for word in words), start_seconds=seconds)
+    text = segment.text if len(words) == len(segment.words) else " ".join(word.text for word in words)
+    return replace(segment, words=words, text=text, start_seconds=max(seconds, segment.start_seconds))

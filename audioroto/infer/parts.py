@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,10 @@ class PartFolder:
                 path.unlink()
 
     def remove(self) -> None:
-        """Forget all parts, those of earlier jobs too."""
-        shutil.rmtree(self._root, ignore_errors=True)
+        """Forget its parts; those of other jobs, stopped or still running, stay."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        with suppress(OSError):  # others have some
+            self._root.rmdir()
 
 
 def _hash(content: Mapping[str, Any] | list[Any]) -> str:

@@ -97,7 +97,7 @@ def _handle_errors(app: FastAPI) -> None:
         return refuse_audio(error).response
 
     async def refuse_by_status(request: Request, error: Any) -> Response:
-        return refuse_http(error.status_code, error.headers).response
+        return refuse_http(error.status_code, error.detail, error.headers).response
 
     async def say_nothing(request: Request, error: Any) -> Response:
         return Response(status_code=_GONE)

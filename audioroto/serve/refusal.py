@@ -32,10 +32,9 @@ class Refusal(Exception):
         return JSONResponse({"error": self.error}, self.status, self.headers)
 
 
-def refuse_http(status: int, headers: Mapping[str, str] | None = None) -> Refusal:
-    """A refusal by what HTTP itself says of a status: an unknown path, a method that is not allowed."""
-    phrase = HTTPStatus(status).phrase
-    return Refusal(status, phrase, code=phrase.lower().replace(" ", "_"), headers=headers)
+def refuse_http(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Refusal:
+    """A refusal by what starlette says: an unknown path, a method that is not allowed, a form that is too much."""
+    return Refusal(status, detail, code=HTTPStatus(status).phrase.lower().replace(" ", "_"), headers=headers)
 
 
 def refuse_audio(error: UserError) -> Refusal:

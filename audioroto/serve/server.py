@@ -19,9 +19,10 @@ def open_socket(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listening = socket.create_server(address[:2], family=family, backlog=1024)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name with two dots in a row
+        reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"cannot listen at {host}, port {port} ({error.strerror or error}); choose others with --host and --port"
+            f"cannot listen at {host}, port {port} ({reason}); choose others with --host and --port"
         ) from None
     return listening
 

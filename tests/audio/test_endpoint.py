@@ -79,3 +79,13 @@ def test_how_samples_are_divided_changes_nothing(block):
     assert len(expected) >= 4
     assert [part.start_seconds for _, part in ended] == [part.start_seconds for _, part in expected]
     assert all(np.array_equal(one.samples, other.samples) for (_, one), (_, other) in zip(ended, expected, strict=True))
+
+
+def test_what_begins_softly_is_not_lost_where_it_is_cut():
+    samples = make_speech((20.0, 24.0), (24.0, 49.0), seconds=51.0)
+    samples[: 24 * RATE] *= 0.1
+    ended, _ = run(samples, 800)
+    parts = [part for _, part in ended]
+    assert parts[0].start_seconds <= 20.0
+    for left, right in itertools.pairwise(parts):
+        assert right.start_seconds <= left.start_seconds + len(left.samples) / RATE

@@ -45,11 +45,18 @@ def test_a_port_that_is_taken_is_refused_before_the_model_is_loaded():
     assert "choose others with --host and --port" in str(error)
 
 
+def test_a_name_that_cannot_be_one_is_refused():
+    pytest.importorskip("fastapi")
+    error = run("--model", "none", "--host", "127.0.0..1").exception
+    assert isinstance(error, UserError)
+    assert "choose others with --host and --port" in str(error)
+
+
 def test_the_server_listens_here_alone_says_where_and_stops_when_asked(trained):
     pytest.importorskip("fastapi")
     httpx = pytest.importorskip("httpx")
     command = [sys.executable, "-m", "audioroto", "serve", "--port", "0", "--name", "beeps", "--device", "cpu"]
-    environment = {**os.environ, "AUDIOROTO_API_KEY": "sesame", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "AUDIOROTO_API_KEY": "sesame\n", "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
         [*command, "--model", str(trained / "model.safetensors")], stderr=subprocess.PIPE, text=True, env=environment
     ) as server:

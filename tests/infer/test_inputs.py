@@ -56,6 +56,12 @@ def test_a_file_that_has_a_pattern_for_its_name_is_that_file(tree):
     assert [audio.path for audio in find_audio(["in/song[1].wav"])] == ["in/song[1].wav"]
 
 
+def test_a_loop_of_links_brings_nothing_twice(tree):
+    (tree / "a/loop").symlink_to(tree / "a")
+    (tree / "a/same.flac").symlink_to(tree / "a/b.FLAC")
+    assert sorted(names(["in/a/**/*.[Ff][Ll]*"])) == ["in/a/b.FLAC", "in/a/same.flac"]
+
+
 def test_each_recording_comes_once_in_the_order_of_the_arguments(tree):
     found = [audio.path for audio in find_audio(["-", "in/b.wav", tree, "in/*.wav", "-", tree / "b.wav"])]
     assert found[:2] == ["-", "in/b.wav"]
@@ -89,6 +95,9 @@ def test_what_stands_for_nothing_is_refused(tree, argument):
 def test_standard_input_is_read_as_it_is(monkeypatch):
     monkeypatch.setattr(sys, "stdin", type("Stdin", (), {"buffer": io.BytesIO(b"abc")}))
     assert find_audio(["-"])[0].source.read() == b"abc"
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(AudioError, match="standard input is closed"):
+        _ = find_audio(["-"])[0].source
 
 
 NAMES = [f"{stem}{suffix}" for stem in ("a", "b", "a/b", "b/a", "a.wav") for suffix in ("", ".wav", ".mp3")]

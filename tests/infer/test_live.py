@@ -79,3 +79,59 @@ def test_words_that_were_shown_are_taken_back_when_there_was_no_speech():
     assert heard[0].segment.text == "x"  # less than a second cannot be told from speech
     assert (heard[-1].segment.text, heard[-1].is_final) == ("", True)
     assert sum(one.is_final for one in heard) == 1
+
+
+def make_recognizer(samples: np.ndarray, hears):
+    """Hears a word a second of `samples`, called after its second, where `hears(word, start, seconds)` of a stretch."""
+
+    def recognize(waveforms):
+        transcripts = []
+        for waveform in waveforms:
+            places = np.flatnonzero(samples[: len(samples) - 64] == waveform[0])
+            start = next(int(p) for p in places if np.array_equal(samples[p : p + 64], waveform[:64])) / RATE
+            seconds = len(waveform) / RATE
+            places = [n for n in range(1, 20) if start <= n + 0.2 and n + 0.8 <= start + seconds]
+            words = [Word(f"w{n}", n + 0.2 - start, n + 0.8 - start, 0.9) for n in places if hears(n, start, seconds)]
+            text = " ".join(word.text for word in words)
+            segments = (Segment(text, 0.0, seconds, tuple(words), 0.0),) if words else ()
+            transcripts.append(Transcript(segments, seconds))
+        return transcripts
+
+    return recognize
+
+
+@pytest.fixture(scope="module")
+def unbroken():
+    """Twenty seconds that sound like speech without a pause, quiet at both ends."""
+    generator = np.random.default_rng(0)
+    samples = 0.1 * generator.standard_normal(20 * RATE)
+    samples *= 0.3 + 0.7 * np.abs(np.sin(np.arange(len(samples)) * 2 * np.pi * 2 / RATE))
+    ends = [0.0003 * generator.standard_normal(number * RATE // 2) for number in (1, 3)]
+    return np.concatenate([ends[0], samples, ends[1]]).astype(np.float32)
+
+
+def test_a_part_that_is_rejected_takes_no_word_from_its_neighbour(unbroken):
+    first, second = (stretch.start_seconds for stretch in Endpointer(RATE).add(unbroken))
+    for hears, said in (
+        (lambda word, start, seconds: start > first, lambda word: word + 0.2 >= second),
+        (lambda word, start, seconds: start <= first, lambda word: word + 0.8 <= first + 15),
+    ):
+        live = LiveTranscriber(make_recognizer(unbroken, hears), RATE)
+        finals = [one.segment for one in run(live, unbroken) if one.is_final]
+        words = [int(word.text[1:]) for segment in finals for word in segment.words]
+        assert words == sorted(set(words))
+        assert set(words) >= {word for word in range(2, 19) if said(word)}
+
+
+def test_words_that_are_final_do_not_come_back_where_one_hearing_missed_them(unbroken):
+    _, second = (stretch.start_seconds for stretch in Endpointer(RATE).add(unbroken))
+
+    def hears(word, start, seconds):  # once, in the middle of the second part, nothing before its 12th second
+        return not (start == second and 6.0 < seconds < 6.6 and word < 12)
+
+    finals = [
+        one.segment for one in run(LiveTranscriber(make_recognizer(unbroken, hears), RATE), unbroken) if one.is_final
+    ]
+    words = [word.text for segment in finals for word in segment.words]
+    assert words == [f"w{number}" for number in range(1, 20)]
+    assert finals[0].end_seconds <= finals[1].start_seconds

@@ -70,3 +70,9 @@ def test_a_model_without_a_decoder_says_which_modes_it_has(trained, mode):
 def test_an_unknown_mode_is_refused(recognizer):
     with torch.inference_mode(), pytest.raises(UserError, match="the modes are"):
         recognizer.recognize(make_waveforms()[:1], "viterbi")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_audio_that_is_shorter_than_a_frame_says_nothing(recognizer, mode):
+    for whole in (False, True):
+        assert recognizer.transcribe(np.full(320, 0.3, np.float32), 16000, mode, whole=whole).text == ""

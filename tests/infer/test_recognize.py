@@ -100,6 +100,17 @@ def test_a_stopped_run_goes_on_where_it_was(trained, tone_corpus, tmp_path, monk
     assert [path.name for path in (tmp_path / "stopped").iterdir()] == ["ctc_greedy"]
 
 
+def test_a_run_that_ends_leaves_the_parts_of_others_alone(tmp_path):
+    part = Part({"ctc_greedy": {"u": Transcript((), 1.0)}}, 0.1, {"ctc_greedy": 0.1}, {"ctc_greedy": 1})
+    one, other = (PartFolder(tmp_path, [f"model {name}"]) for name in "ab")
+    for folder in (one, other):
+        folder.write(part)
+    one.remove()
+    assert (list(one.read()), list(other.read())) == ([], [part])
+    other.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_another_model_found_is_not_taken(tmp_path):
     part = Part({"ctc_greedy": {"u": Transcript((), 1.0)}}, 0.1, {"ctc_greedy": 0.1}, {"ctc_greedy": 1})
     PartFolder(tmp_path, ["model a"]).write(part)

@@ -148,6 +148,11 @@ def test_every_bad_request_is_refused_in_openais_words(server, status, request_,
     assert server.service.places.num_taken == 0
 
 
+def test_a_form_that_is_too_much_is_told_what_is(server):
+    answer = httpx.post(server.url + PATH, files=[("file", ("a.wav", b"x")), ("file", ("b.wav", b"x"))])
+    assert "Too many files" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize(
     ("status", "method", "path"),
     [(405, "GET", PATH), (405, "DELETE", "/v1/models"), (404, "GET", "/v1/nothing"), (404, "GET", "/../etc/passwd")],

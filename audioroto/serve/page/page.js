@@ -251,7 +251,12 @@ for (const button of $("downloads").querySelectorAll("button")) {
 
 // ── speaking: words while one speaks, then the recording like any other ──────────────────────────────────────────────
 
-$("record").onclick = () => (recording ? recording.stop() : record().catch((error) => fail(`No microphone: ${error.message}`)));
+$("record").onclick = async () => {
+  if (recording) return recording.stop();
+  $("record").disabled = true; // while the browser asks, a second click would open a second microphone
+  await record().catch((error) => fail(`No microphone: ${error.message}`));
+  $("record").disabled = false;
+};
 
 async function record() {
   request?.abort();
