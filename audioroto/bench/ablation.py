@@ -13,13 +13,14 @@ from rich.console import Console
 
 from audioroto.bench.ablation_arms import ARMS, Arm, configure_arm, find_arms, match_parameters
 from audioroto.bench.ablation_report import write_report
-from audioroto.bench.ablation_result import Plan, read_plan, read_result, write_plan, write_result
+from audioroto.bench.ablation_result import Plan, read_plan, read_result, write_plan
 from audioroto.bench.ablation_summary import Summary
 from audioroto.bench.measure_arm import measure_arm
 from audioroto.config import Config, parse_config
 from audioroto.corpus.datadir import Utterance, read_datadir
 from audioroto.errors import UserError
 from audioroto.model.asr import build_model, count_parameters
+from audioroto.score.results import write_record
 from audioroto.text.normalize import normalize
 from audioroto.text.tokenizer import Tokenizer, train_tokenizer
 from audioroto.train.average import average_checkpoints
@@ -89,7 +90,7 @@ def _run_arm(arm: Arm, seed: int, config: Config, folder: Path, terms: Terms, co
     result = measure_arm(
         arm, seed, folder, terms.train_utterances, read_datadir(terms.valid_dir), terms.inputs, terms.device
     )
-    write_result(folder / "result.json", result)
+    write_record(folder / "result.json", result)
     # What only going on needs is several times the model's size, for each of dozens of runs.
     (folder / "resume.safetensors").unlink(missing_ok=True)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)

@@ -1,17 +1,13 @@
 """What the ablation keeps on disk: a plan, and a result of each run, from which alone its report is made."""
 
-import json
-import re
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from audioroto.bench.ablation_arms import ARMS
 from audioroto.errors import UserError
 from audioroto.files import write_text
-from audioroto.score.results import Record, TestSetResult
+from audioroto.score.results import Record, TestSetResult, read_record
 
 JOINED_TIMES = (1, 2, 4, 8)
 
@@ -71,20 +67,12 @@ def read_plan(out_dir: Path) -> Plan:
     return Plan.model_validate_json(path.read_bytes()) if path.exists() else Plan()
 
 
-def write_result(path: Path, run: ArmRun) -> None:
-    """Write a run's JSON; lists of numbers take one line each."""
-    text = json.dumps(run.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    compact = re.sub(r"\[[\d,.\s]+\]", lambda match: re.sub(r"\s+", "", match[0]).replace(",", ", "), text)
-    write_text(path, compact + "\n")
-
-
 def read_result(path: Path) -> ArmRun:
-    """The run in a JSON file; raises UserError that names the file and every key at fault."""
+    """The run in a JSON file; raises UserError as `read_record` does."""
     try:
-        return ArmRun.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        problems = (f"{'.'.join(map(str, each['loc'])) or 'JSON'}: {each['msg']}" for each in error.errors())
-        raise UserError(f"{path}: {'; '.join(problems)}. Remove the run's folder to run it again") from None
+        return read_record(ArmRun, path)
+    except UserError as error:
+        raise UserError(f"{error}. Remove the run's folder to run it again") from None
 
 
 def read_results(out_dir: Path) -> list[ArmRun]:

@@ -40,10 +40,12 @@ class Candidate:
     device: str = "cpu"
 
 
-def make_candidates(model: Path, peers: list[str], *, lm: Path | None, search: Search, device: str) -> list[Candidate]:
+def make_candidates(
+    model: Path, peers: list[str], *, lm: Path | None, search: Search, device: str, threads: int | None = None
+) -> list[Candidate]:
     """The model, first, and the peers. Raises UserError for a peer that is not known or not installed."""
     name = f"{Path(model.parent.name) / model.stem} {search.mode}" + (f" with {lm.name}" if lm else "")
-    candidates = [Candidate(name, partial(load_own, model, device, lm, search), device)]
+    candidates = [Candidate(name, partial(load_own, model, device, lm, search, threads), device)]
     for peer in dict.fromkeys(peers):
         if peer != "pocketsphinx":
             raise UserError(f"there is no peer '{peer}'; the peers are pocketsphinx")
@@ -52,9 +54,9 @@ def make_candidates(model: Path, peers: list[str], *, lm: Path | None, search: S
     return candidates
 
 
-def load_own(model: Path, device: str, lm: Path | None, search: Search) -> System:
+def load_own(model: Path, device: str, lm: Path | None, search: Search, threads: int | None = None) -> System:
     """The model in a file, searching as `search` says."""
-    recognizer = load_model(model, device, search, lm)
+    recognizer = load_model(model, device, search, lm, threads=threads)
     files = [find_model(model), *([recognizer.words.path] if recognizer.words else [])]
     return System(
         lambda samples: recognizer.transcribe(samples, recognizer.sample_rate).text,

@@ -16,7 +16,6 @@ from audioroto.cli.options import (
     Threads,
     TrainDir,
     load_search,
-    set_threads,
 )
 
 app = typer.Typer(help="Measure what the parts are worth and what they cost.", no_args_is_help=True)
@@ -111,9 +110,8 @@ def transcribe(
     from audioroto.bench.systems import make_candidates
     from audioroto.bench.transcribe import bench_transcribe, read_recordings
 
-    set_threads(threads)
     search = load_search(model, config, overrides, mode, lm)
-    candidates = make_candidates(model, peers or [], lm=lm, search=search, device=device)
+    candidates = make_candidates(model, peers or [], lm=lm, search=search, device=device, threads=threads)
     bench_transcribe(candidates, read_recordings(files or [], data_dirs or []), out_dir, normalizer)
 
 
@@ -136,9 +134,8 @@ def long_recording(
     from audioroto.infer.recognizer import load_model
     from audioroto.model.allocator import keep_freed_memory
 
-    set_threads(threads)
     keep_freed_memory()
-    recognizer = load_model(model, device, load_search(model, config, overrides, mode, lm), lm)
+    recognizer = load_model(model, device, load_search(model, config, overrides, mode, lm), lm, threads=threads)
     bench_long(recognizer, [Path(audio.path) for audio in find_audio(files)], hours, out_dir)
 
 

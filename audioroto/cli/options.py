@@ -67,11 +67,3 @@ def check_lm(lm: Path | None, modes: Sequence[str]) -> None:
             f"--lm {lm}: {', '.join(modes)} asks no n-gram; leave it out, or search in a mode that does: "
             f"{', '.join(MODES_WITH_LM)}"
         )
-
-
-def set_threads(number: int | None) -> None:
-    """Compute with so many threads; None leaves it to torch."""
-    if number:
-        import torch
-
-        torch.set_num_threads(number)

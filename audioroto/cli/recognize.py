@@ -49,7 +49,7 @@ def recognize(
     check_lm(lm, names)
     team = Team()
     search = load_search(model, config, overrides, None)
-    recognizer = load_model(model, team.choose_device(device), search, lm, threads=threads)
+    recognizer = load_model(model, device, search, lm, threads=threads)
     origin = describe_origin(recognizer, model, names)
     for done in recognize_datadir(recognizer, data_dir, out_dir, names, batch_seconds, origin=origin, team=team):
         print(

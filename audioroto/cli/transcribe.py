@@ -86,7 +86,7 @@ def transcribe(
     inputs = [AudioInput(path, name) for path, name in found]
     if out_dir is None and (len(names) > 1 or (len(inputs) > 1 and names != ["txt"])):
         raise UserError("several formats, or another than txt for several files, need --out DIR to be written to")
-    recognizer = load_model(model, team.choose_device(device), search, lm, engine=engine, threads=threads)
+    recognizer = load_model(model, device, search, lm, engine=engine, threads=threads)
     hear = partial(recognizer.transcribe, batch_seconds=batch_seconds, whole=whole)
     about = describe_origin(recognizer, model, [recognizer.mode], whole=whole)
     if out_dir is None:

@@ -10,8 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import soundfile
-
+from audioroto.audio.decode import stated_seconds
 from audioroto.audio.load import AUDIO_SUFFIXES
 from audioroto.corpus.datadir import NUM_HEADER_THREADS, make_unique
 from audioroto.errors import AudioError, UserError, printable
@@ -105,10 +104,10 @@ def estimate_seconds(inputs: Sequence[AudioInput]) -> list[float]:
 def _estimate(path: str) -> float:
     if not os.path.isfile(path):  # nothing, standard input, or a pipe that can be read only once
         return 0.0
-    num_bytes = os.path.getsize(path)
-    with suppress(soundfile.SoundFileError, TypeError, OSError), soundfile.SoundFile(os.fsencode(path)) as sound:
-        return min(sound.frames / sound.samplerate, num_bytes)  # no codec spends less than a byte on a second
-    return num_bytes / _GUESSED_BYTES_PER_SECOND
+    with suppress(AudioError):
+        if seconds := stated_seconds(path):
+            return seconds
+    return os.path.getsize(path) / _GUESSED_BYTES_PER_SECOND
 
 
 def _expand(argument: str, alone: bool) -> Iterator[AudioInput]:

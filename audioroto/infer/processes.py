@@ -53,15 +53,6 @@ class Team:
         self._store.set(f"{topic}/{self.rank}", json.dumps(part))
         return [json.loads(self._store.get(f"{topic}/{rank}")) for rank in range(self.size)] if self.leads else None
 
-    def choose_device(self, name: str) -> str:
-        """`auto` is a GPU of its own for each process of a machine, where there are any."""
-        if self.size > 1 and name == "auto":
-            import torch
-
-            if torch.cuda.is_available():
-                return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
-        return name
-
 
 def divide(seconds: Sequence[float], num_shares: int) -> list[list[int]]:
     """Indices in shares of about the same sum of seconds: the longest first, each to the share that has least.

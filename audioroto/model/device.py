@@ -1,16 +1,23 @@
 """Where a run computes and in which precision."""
 
+import os
+
 import torch
 
 from audioroto.errors import UserError
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU where torch sees one, else the CPU; any other name is torch's own, of a device that it has."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """`auto` is the GPU where torch sees one, else the CPU; any other name is torch's own, of a device that it has.
+
+    The GPU, which is also `cuda`, is one of its own for each process of a machine, by LOCAL_RANK, while there are any.
+    """
+    if name == "auto" and not torch.cuda.is_available():
+        name = "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"device {name}: torch sees no CUDA device; use --device cpu, or see 'audioroto doctor'")
+    if name in ("auto", "cuda"):
+        name = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
     try:
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError, ImportError):  # as torch says that it has no such device

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -28,6 +28,9 @@ class Record(BaseModel):
     """A JSON object: frozen, no unknown keys, no conversions."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 
 class UtteranceCounts(Record):
@@ -147,23 +150,34 @@ def make_test_set_result(
     )
 
 
-def write_run(folder: str | os.PathLike[str], run: RunResult) -> Path:
-    """Write `<run>.json` into a folder and return its path; lists of counts take one line each."""
-    path = Path(folder, f"{run.run}.json")
-    text = json.dumps(run.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    compact = re.sub(r"\[[\d,\s]+\]", lambda match: re.sub(r"\s+", "", match[0]).replace(",", ", "), text)
+def write_record(path: Path, record: Record) -> None:
+    """Write a record as JSON; lists of numbers take one line each."""
+    text = json.dumps(record.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    # Note: a list begins with a line break, which no string has.
+    compact = re.sub(r"\[\n[\d,.\s]+\]", lambda match: re.sub(r"\s+", "", match[0]).replace(",", ", "), text)
     write_text(path, compact + "\n")
+
+
+def read_record(kind: type[AnyRecord], path: Path) -> AnyRecord:
+    """The record in a JSON file; raises UserError that names the file and every key at fault."""
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        problems = (f"{'.'.join(map(str, each['loc'])) or 'JSON'}: {each['msg']}" for each in error.errors())
+        raise UserError(f"{path}: {'; '.join(problems)}") from None
+
+
+def write_run(folder: str | os.PathLike[str], run: RunResult) -> Path:
+    """Write `<run>.json` into a folder and return its path."""
+    path = Path(folder, f"{run.run}.json")
+    write_record(path, run)
     return path
 
 
 def read_run(path: str | os.PathLike[str]) -> RunResult:
     """The run in a JSON file; raises UserError that names the file and every key at fault."""
     path = Path(path)
-    try:
-        run = RunResult.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        problems = (f"{'.'.join(map(str, each['loc'])) or 'JSON'}: {each['msg']}" for each in error.errors())
-        raise UserError(f"{path}: {'; '.join(problems)}") from None
+    run = read_record(RunResult, path)
     if run.run != path.stem:
         raise UserError(f"{path}: run: is {run.run!r}, but the file is called {path.name}: rename one of the two")
     return run

@@ -19,29 +19,22 @@ from torch.distributed.rendezvous import rendezvous
 
 from audioroto.config import Train
 from audioroto.errors import UserError
+from audioroto.model.device import choose_device
 
 LONGEST_WAIT = timedelta(hours=1)  # for a process that reads its data, or validates, more slowly than the others
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among `count` of them: its `rank`, and its place on its machine."""
+    """This process among `count` of them: its `rank`."""
 
     rank: int = 0
     count: int = 1
-    local_rank: int = 0
 
     @property
     def first(self) -> bool:
         """Whether this is the one that writes, logs and shows."""
         return self.rank == 0
-
-    def device_name(self, name: str) -> str:
-        """The device of this process where the run was given `name`: a GPU of its own."""
-        if self.count == 1 or name not in ("auto", "cuda") or not torch.cuda.is_available():
-            return name
-        torch.cuda.set_device(self.local_rank)
-        return f"cuda:{self.local_rank}"
 
     def refuse_too_many(self, settings: Train) -> None:
         """Raise UserError when there are more processes than parts of an update, which is what they share out."""
@@ -120,10 +113,12 @@ def join_processes() -> Iterator[Processes]:
         yield ALONE
         return
     store, rank, count = next(iter(rendezvous("env://", timeout=LONGEST_WAIT)))
+    if (device := choose_device("auto")).type == "cuda":
+        torch.cuda.set_device(device)  # where nccl gathers objects
     # Note: without a backend's name both are there: gloo for tensors on the CPU, nccl for those on GPUs.
     dist.init_process_group(store=store, rank=rank, world_size=count, timeout=LONGEST_WAIT)
     try:
-        yield Processes(rank, count, int(os.environ.get("LOCAL_RANK", "0")))
+        yield Processes(rank, count)
     except BaseException as error:
         # Note: the others find their connections closed, and may be the first to be heard of.
         if store.add("audioroto/failures", 1) > 1 and isinstance(error, Exception):

@@ -115,7 +115,7 @@ class Trainer:
         self.processes = processes
         self.console = console
         self.experiment = Experiment(Path(exp_dir))
-        self.device = choose_device(processes.device_name(device))
+        self.device = choose_device(device)
         self.dtype = choose_precision(config.train.precision, self.device)
         self.origin = load_origin(init_from) if init_from else None
         self.tokenizer = choose_tokenizer(tokenizer_path, self.origin)

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from audioroto.bench.ablation_report import read_summary, write_report
-from audioroto.bench.ablation_result import JOINED_TIMES, ArmRun, Plan, read_result, write_plan, write_result
+from audioroto.bench.ablation_result import JOINED_TIMES, ArmRun, Plan, read_result, write_plan
 from audioroto.bench.ablation_summary import ArmSummary, Summary, summarize_ablation
 from audioroto.config import Config
 from audioroto.errors import UserError
-from audioroto.score.results import TestSetResult, UtteranceCounts
+from audioroto.score.results import TestSetResult, UtteranceCounts, write_record
 
 NUM_UTTERANCES = 60
 WORDS = 10
@@ -57,7 +57,7 @@ def put(folder: Path, arm: str, seed: int, errors: np.ndarray, ids: str = "same"
         commit="none",
         date=date(2025, 1, 1),
     )
-    write_result(folder / f"{arm}-seed{seed}" / "result.json", run)
+    write_record(folder / f"{arm}-seed{seed}" / "result.json", run)
     assert read_result(folder / f"{arm}-seed{seed}" / "result.json") == run
 
 

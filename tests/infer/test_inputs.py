@@ -127,3 +127,14 @@ def test_lengths_come_from_headers_or_sizes_and_never_wait_for_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "c.wav")
     paths = [str(tmp_path / name) for name in ("a.wav", "b.m4a", "c.wav", "missing.wav")]
     assert estimate_seconds([AudioInput(path, "x") for path in paths]) == [0.5, 2.0, 0.0, 0.0]
+
+
+def test_a_length_that_a_header_leaves_open_comes_from_the_size(tmp_path):
+    """As in a FLAC file that was written to a pipe."""
+    path = tmp_path / "open.flac"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 60 * 16000), 16000)
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0  # the 36 bits that count samples
+    content[22:26] = bytes(4)
+    path.write_bytes(content)
+    assert estimate_seconds(find_audio([path])) == [len(content) / 16000]

@@ -11,6 +11,18 @@ def test_names_are_taken_at_their_word():
     assert choose_precision("auto", torch.device("cpu")) in (torch.float32, torch.bfloat16)
 
 
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch, name):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
+    assert choose_device(name) == torch.device("cuda:0")
+    for rank, gpu in ((1, 1), (2, 0)):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        assert choose_device(name) == torch.device(f"cuda:{gpu}")
+    assert choose_device("cuda:0") == torch.device("cuda:0")
+
+
 @pytest.mark.parametrize("name", ["gpu", "xpu", "cpu:one", ""])
 def test_a_device_that_torch_does_not_have_is_refused(name):
     with pytest.raises(UserError, match="use auto, cpu, cuda or cuda:N"):

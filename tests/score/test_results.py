@@ -50,7 +50,7 @@ def make_run(run: str = "tiny-1", wrong_every: int = 3, **changes: Any) -> RunRe
 
 
 def test_a_run_reads_back_equal(tmp_path: Path) -> None:
-    run = make_run(notes="The first.")
+    run = make_run(notes="The first.", command="bash run.sh --set 'x.y=[5,20]'", config=("x.y=[5,20]",))
     path = write_run(tmp_path / "results", run)
     assert path == tmp_path / "results" / "tiny-1.json"
     assert read_run(path) == run

@@ -97,16 +97,6 @@ def test_no_drift_on_a_loss_that_falls_independently_of_the_base():
     assert mirrored == pytest.approx([-distance for distance in moved], abs=1e-9)
 
 
-def test_comparing_with_last_times_loss_would_drift():
-    """Why the probe is paired: a rule that keeps its direction while the loss falls runs away on the same loss."""
-    log_base, direction, last = math.log(10000), 1.0, math.inf
-    for update in range(200):
-        loss = math.exp(-update / 100)
-        direction = direction if loss < last else -direction
-        log_base, last = log_base + direction * math.log(1.3), loss
-    assert log_base > math.log(20 * 10000)
-
-
 def test_probes_are_paired_without_gradient_and_dropout_and_leave_no_trace():
     model = Model()
     controller = control(model, factor=2.0, threshold=math.inf)
