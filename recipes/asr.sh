@@ -137,6 +137,7 @@ last=$(number_of "$stop_stage")
 ((first <= last)) || die "--stage $stage comes after --stop-stage $stop_stage"
 [[ -n $exp_dir ]] || die "give --exp-dir DIR, the folder where the model and the results go"
 [[ -n $data_dir || -n $corpus ]] || die "give --corpus NAME to prepare, or --data-dir DIR with data directories in it"
+[[ $run != */* ]] || die "--run $run is no name for a file; give one without /"
 [[ -n $corpus ]] || ! $download || die "give --corpus NAME, what 'audioroto download' calls the corpus"
 exp_dir=$(name_of "$exp_dir")
 # Note: what is neither a file nor looks like one is the name of a model that comes with audioroto.

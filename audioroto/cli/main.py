@@ -80,7 +80,8 @@ def main() -> None:
     from audioroto.errors import UserError
 
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
-    cast(TextIOWrapper, sys.stdout).reconfigure(errors="surrogateescape")  # file names go out as they came
+    if sys.stdout:
+        cast(TextIOWrapper, sys.stdout).reconfigure(errors="surrogateescape")  # file names go out as they came
     debug = "--debug" in sys.argv
     try:
         app()
@@ -97,6 +98,8 @@ def main() -> None:
 
 def _say(error: Exception) -> str:
     if isinstance(error, UnicodeEncodeError):
+        if error.encoding == "utf-8":
+            return f"{error.object[max(0, error.start - 40) : error.end]!r} cannot be written as UTF-8; rename it"
         return f"{error.object[error.start]!r} cannot be printed in {error.encoding}; use --out, or set PYTHONUTF8=1"
     if isinstance(error, OSError) and error.errno in NEXT_STEPS:
         return ": ".join(filter(None, (error.filename2 or error.filename, NEXT_STEPS[error.errno])))

@@ -61,7 +61,10 @@ def serve(
         raise UserError(f"{error.name} is not installed; run: pip install 'audioroto[serve]'") from None
 
     with open_socket(host, port) as listening:
-        token = os.environ.get(TOKEN_VARIABLE, "").strip()  # of a client's, too, the ends do not count
+        given = os.environ.get(TOKEN_VARIABLE, "")
+        token = given.strip()  # of a client's, too, the ends do not count
+        if given and not token:
+            raise UserError(f"{TOKEN_VARIABLE} is blank; set it to a token, or unset it")
         recognizer = load_model(model, device, load_search(model, config, overrides, mode, lm), lm, threads=threads)
         limits = Limits(
             max_requests=max_requests,

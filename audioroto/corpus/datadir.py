@@ -171,7 +171,7 @@ def keep_usable(utterances: Sequence[Utterance]) -> list[Utterance]:
         for utterance in worded
         if isinstance(seconds := measured[utterance.path], float)
     ]
-    behind = [utterance.id for utterance in usable if utterance.start_seconds and utterance.seconds <= 0]
+    behind = {u.id for u in usable if u.start_seconds and u.start_seconds >= measured[u.path]}  # type: ignore[operator]
     warn_skipped("that begin after the end of their audio", sorted(behind))
     return [utterance for utterance in usable if utterance.id not in behind]
 

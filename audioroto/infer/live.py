@@ -62,11 +62,12 @@ class LiveTranscriber:
         transcripts = self._recognize([stretch.samples for stretch in stretches]) if stretches else []
         segments, end = [], 0.0
         for stretch, transcript in zip(stretches, transcripts, strict=True):
-            start, end = max(stretch.start_seconds, end), stretch.start_seconds + transcript.seconds
             if transcript.segments:
                 segment = transcript.segments[0].shift(stretch.start_seconds)
+                end = segment.end_seconds
             else:  # it says nothing, and takes no words from a neighbour that it overlaps
-                segment = Segment("", start, end, (), 0.0)
+                start = max(stretch.start_seconds, end)
+                segment = Segment("", start, stretch.start_seconds + transcript.seconds, (), 0.0)
             is_cut = stretch.is_cut and bool(transcript.segments)
             segments.append((_begin_at(self._cut_seconds, segment), is_cut))
         joined = list(join_all(segments))

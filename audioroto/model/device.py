@@ -19,7 +19,7 @@ def choose_device(name: str) -> torch.device:
     if name in ("auto", "cuda"):
         name = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % torch.cuda.device_count()}"
     try:
-        torch.empty(0, device=name)
+        torch.zeros(1, device=name).item()
     except (RuntimeError, AssertionError, ImportError):  # as torch says that it has no such device
         raise UserError(f"device {name}: torch has none of this name; use auto, cpu, cuda or cuda:N") from None
     return torch.device(name)

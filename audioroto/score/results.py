@@ -19,6 +19,8 @@ from audioroto.errors import UserError
 from audioroto.files import write_text
 from audioroto.score.evaluation import Evaluation
 
+COMMAND_COLUMNS = 140
+
 Count = Annotated[int, Field(ge=0)]
 Rate = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
@@ -269,12 +271,18 @@ def _format_run(run: RunResult, folder: str) -> str:
     return "\n".join(parts)
 
 
-def _wrap_command(command: str, columns: int = 140) -> str:
+def _wrap_command(command: str) -> str:
     """The same command on several lines, broken before options and never inside quotes."""
-    options = re.split(r" (?=--)(?=(?:[^']*'[^']*')*[^']*$)", command)
-    lines = [options[0]]
+    words = re.findall(r"(?:\\.|'[^']*'|\"[^\"]*\"|[^\s'\"\\]|['\"\\])+", command)  # as a shell divides them
+    options: list[str] = []
+    for word in words:
+        if word.startswith("--") or not options:
+            options.append(word)
+        else:
+            options[-1] += f" {word}"
+    lines = options[:1]
     for option in options[1:]:
-        if len(lines[-1]) + 1 + len(option) > columns:
+        if len(lines[-1]) + 1 + len(option) > COMMAND_COLUMNS:
             lines.append(f"    {option}")
         else:
             lines[-1] += f" {option}"

@@ -34,7 +34,7 @@ class Record:
         self.internals = Internals(self.model, optimizer, path, self.update)
 
     def show_on_tensorboard(self) -> None:
-        """Write metrics for TensorBoard too. Raises UserError where it is not installed."""
+        """Write metrics for TensorBoard too."""
         board = TensorBoard(self.experiment.folder / "tensorboard", self.update)
         self.metrics.followers.append(board.write)
 

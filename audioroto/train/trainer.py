@@ -80,9 +80,9 @@ def train(
         require_tensorboard()
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as nowhere:
-        paths = (train_dir, valid_dir, tokenizer_path, nowhere if dry_run else exp_dir)
-        trainer = Trainer(config, *paths, device=device, init_from=init_from, processes=processes, console=console)
-        with one_at_a_time(trainer.experiment.folder if processes.first else nowhere, "training in"):
+        paths = train_dir, valid_dir, tokenizer_path, nowhere if dry_run else exp_dir
+        with one_at_a_time(paths[-1] if processes.first else nowhere, "training in"):
+            trainer = Trainer(config, *paths, device=device, init_from=init_from, processes=processes, console=console)
             trainer.resume(restart)
             if trainer.record and diagnostics:
                 trainer.record.keep_internals(trainer.optimizer)

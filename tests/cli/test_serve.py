@@ -45,6 +45,12 @@ def test_a_port_that_is_taken_is_refused_before_the_model_is_loaded():
     assert "choose others with --host and --port" in str(error)
 
 
+def test_a_blank_token_does_not_open_the_server(monkeypatch):
+    pytest.importorskip("fastapi")
+    monkeypatch.setenv("AUDIOROTO_API_KEY", " \n")
+    assert "is blank" in str(run("--model", "none", "--port", 0).exception)
+
+
 def test_a_name_that_cannot_be_one_is_refused():
     pytest.importorskip("fastapi")
     error = run("--model", "none", "--host", "127.0.0..1").exception

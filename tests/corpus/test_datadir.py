@@ -169,12 +169,13 @@ def test_unusable_utterances_are_skipped_with_their_names(tmp_path: Path, caplog
         replace(good, id="b-4", path=tmp_path / "noise.wav"),
         replace(good, id="b-5", start_seconds=0.125, end_seconds=0.25),
         replace(good, id="b-6", start_seconds=100.0, end_seconds=None),
+        replace(good, id="b-7", start_seconds=100.0, end_seconds=110.0),
     ]
     with caplog.at_level(logging.WARNING):
         usable = keep_usable(candidates)
     assert [(utterance.id, utterance.seconds) for utterance in usable] == [("b-1", 0.5), ("b-5", 0.125)]
     assert len(caplog.messages) == 4
-    for name in ("b-2", "gone.wav", "noise.wav", "b-6"):
+    for name in ("b-2", "gone.wav", "noise.wav", "b-6, b-7"):
         assert name in caplog.text
 
 

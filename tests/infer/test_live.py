@@ -114,6 +114,7 @@ def test_a_part_that_is_rejected_takes_no_word_from_its_neighbour(unbroken):
     first, second = (stretch.start_seconds for stretch in Endpointer(RATE).add(unbroken))
     for hears, said in (
         (lambda word, start, seconds: start > first, lambda word: word + 0.2 >= second),
+        (lambda word, start, seconds: start > first and seconds > 7, lambda word: word + 0.2 >= second),
         (lambda word, start, seconds: start <= first, lambda word: word + 0.8 <= first + 15),
     ):
         live = LiveTranscriber(make_recognizer(unbroken, hears), RATE)

@@ -15,7 +15,7 @@ def test_names_are_taken_at_their_word():
 def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch, name):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch, "empty", lambda *_, **__: None)
+    monkeypatch.setattr(torch, "zeros", lambda *_, **__: torch.ones(1))
     assert choose_device(name) == torch.device("cuda:0")
     for rank, gpu in ((1, 1), (2, 0)):
         monkeypatch.setenv("LOCAL_RANK", str(rank))
@@ -23,7 +23,7 @@ def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch, name):
     assert choose_device("cuda:0") == torch.device("cuda:0")
 
 
-@pytest.mark.parametrize("name", ["gpu", "xpu", "cpu:one", ""])
+@pytest.mark.parametrize("name", ["gpu", "xpu", "cpu:one", "meta", ""])
 def test_a_device_that_torch_does_not_have_is_refused(name):
     with pytest.raises(UserError, match="use auto, cpu, cuda or cuda:N"):
         choose_device(name)

@@ -47,9 +47,9 @@ def test_a_run_is_recorded_with_what_makes_it_again(checkout, recipe):
 
 def test_any_sign_may_be_in_a_path(checkout):
     done = checkout.run(checkout.root / "recipes/asr.sh", "--dry-run", "--data-dir", "R&D", "--exp-dir", "a\\b")
-    for line in done.stdout.splitlines():
-        if line.startswith("audioroto validate "):
-            assert [Path(word).parent.name for word in shlex.split(line)[2:]] == ["R&D"] * 3
+    lines = {line.split()[1]: shlex.split(line) for line in done.stdout.splitlines() if line[:10] == "audioroto "}
+    assert [Path(word).parent.name for word in lines["validate"][2:]] == ["R&D"] * 3
+    assert Path(lines["train"][lines["train"].index("--exp-dir") + 1]).name == "a\\b"
 
 
 def test_help_shows_the_values_of_the_front(checkout):

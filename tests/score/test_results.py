@@ -163,7 +163,16 @@ def test_the_table_is_sorted_by_test_set_and_error_rate() -> None:
 
 
 def test_a_long_command_is_broken_before_options_and_says_the_same(tmp_path: Path) -> None:
-    words = ["printf", "%s\\n", *(f"--option-{number}" for number in range(30)), "--modes", "a b --c", "--set", "x.y=1"]
+    words = [
+        "printf",
+        "%s\\n",
+        *(f"--option-{number}" for number in range(30)),
+        "--modes",
+        "a b --c",
+        "--set",
+        "x.y=1",
+        "it's",
+    ]
     page = format_results([make_run(command=shlex.join(words), config=("x.y=1", "x.y=11", "a.toml"))])
     assert "· configuration `x.y=11` `a.toml`\n" in page  # what the command says is not said again
     lines = [line[4:] for line in page.split("### tiny-1\n")[1].splitlines() if line.startswith("    ")]

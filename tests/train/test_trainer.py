@@ -169,6 +169,7 @@ def test_a_restarted_run_keeps_nothing_of_the_one_before(tiny_config, tone_corpu
 def test_a_second_training_in_the_folder_is_refused(tiny_config, tone_corpus, trained, tmp_path):
     with one_at_a_time(tmp_path, "training in"), pytest.raises(UserError, match=r"another training in .* is under way"):
         run(tiny_config, tone_corpus, trained, tmp_path, restart=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_updates_are_counted_over_an_interruption(trainer, tiny_config, tone_corpus, trained, tmp_path):

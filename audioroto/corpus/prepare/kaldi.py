@@ -1,5 +1,6 @@
 """Kaldi data directories of others: the shell pipes in their wav.scp become the audio files they decode."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,7 +51,7 @@ def prepare_kaldi(source_dirs: Sequence[Path], out_dir: Path) -> dict[str, Datad
     if len(set(names)) < len(names):
         raise UserError(f"two of the data directories have the same name ({', '.join(names)}): prepare them apart")
     for name, source in zip(names, source_dirs, strict=True):
-        if (out_dir / name).resolve() == source.resolve():
+        if os.path.realpath(out_dir / name) == os.path.realpath(source):
             raise UserError(f"{source} would be replaced by its own copy; give another --out-dir")
     summaries = {}
     for name, source in zip(names, source_dirs, strict=True):

@@ -1,6 +1,7 @@
 """Fewer hours of a data directory, for learning curves and quick runs."""
 
 import hashlib
+import os
 from itertools import accumulate
 from pathlib import Path
 
@@ -15,7 +16,7 @@ def prepare_subset(source_dir: Path, hours: float, out_dir: Path) -> DatadirSumm
     a smaller subset always lies within a larger one. Raises UserError where SOURCE_DIR has fewer hours, or no
     utterance fits.
     """
-    if out_dir.resolve() == source_dir.resolve():
+    if os.path.realpath(out_dir) == os.path.realpath(source_dir):
         raise UserError(f"{out_dir} is the data directory to take from; give another --out")
     utterances = sorted(read_datadir(source_dir), key=lambda each: hashlib.blake2b(each.id.encode()).digest())
     ends = list(accumulate(utterance.seconds for utterance in utterances))
