@@ -129,10 +129,10 @@ def measure_point(config: Config, kind: str, audio_seconds: float, device_name: 
         stack(frames[: num_frames(config, 1)])  # libraries take their buffers
         limit_memory(memory_bytes, device)
         memory = PeakMemory(device)
+        before = os.times()
         rounds = [time_once(lambda: stack(frames), device)]
         peak = memory.bytes()
-        before = os.times()
-        while len(rounds) < 2 or (len(rounds) < MOST_ROUNDS and sum(rounds) < ROUNDS_SECONDS):
+        while len(rounds) < MOST_ROUNDS and sum(rounds) < ROUNDS_SECONDS:
             rounds.append(time_once(lambda: stack(frames), device))
         after = os.times()
     kernel, user = after.system - before.system, after.user - before.user

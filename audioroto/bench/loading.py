@@ -13,12 +13,13 @@ from rich.table import Table
 from audioroto.bench.measure import write_figures
 from audioroto.config import Config
 from audioroto.corpus.batches import iter_updates
-from audioroto.corpus.loader import Batch, SpeechDataset, load_updates
+from audioroto.corpus.loader import LOADED_AHEAD, Batch, SpeechDataset, load_updates
+from audioroto.errors import UserError
 from audioroto.model.asr import build_model
 from audioroto.model.device import choose_device, choose_precision
 from audioroto.train.distributed import ALONE
 from audioroto.train.optimizer import make_optimizer
-from audioroto.train.selection import preview_training
+from audioroto.train.selection import preview_training, refuse_nothing
 from audioroto.train.update import Updater
 
 PASSED_UPDATES = 200  # loaded and not trained on: in the midst of a run most noises are at hand
@@ -48,7 +49,10 @@ def bench_loading(
 
     Writes figures.json and prints a table. Raises UserError where nothing is left to train on.
     """
+    if config.unspoken.text:
+        raise UserError("unspoken.text is not measured here; leave it out")
     selection, _ = preview_training(train_dir, [], tokenizer_path, config)
+    refuse_nothing(selection)
     dataset = SpeechDataset(
         selection.utterances,
         selection.tokens,
@@ -57,7 +61,8 @@ def bench_loading(
         augment=config.augment,
     )
     settings, target = config.train, choose_device(device)
-    round_updates = WARM_UPDATES + num_updates
+    num_warm = max(WARM_UPDATES, 2 * LOADED_AHEAD * settings.num_workers)  # until what was loaded meanwhile is used up
+    round_updates = num_warm + num_updates
     plans = list(
         islice(
             iter_updates(
@@ -91,10 +96,10 @@ def bench_loading(
         ready = [[dataset[plan] for plan in update] for update in plans[begin : begin + round_updates]]
         spent = time.process_time() - started
         loader_seconds.append(spent / _audio_seconds(ready, dataset.sample_rate))
-        audio_seconds = _audio_seconds(ready[WARM_UPDATES:], dataset.sample_rate)
-        run(ready[:WARM_UPDATES])
-        rates["ready"].append(audio_seconds / run(ready[WARM_UPDATES:]))
-        run(islice(loading, WARM_UPDATES))
+        audio_seconds = _audio_seconds(ready[num_warm:], dataset.sample_rate)
+        run(ready[:num_warm])
+        rates["ready"].append(audio_seconds / run(ready[num_warm:]))
+        run(islice(loading, num_warm))
         rates["loaded"].append(audio_seconds / run(islice(loading, num_updates)))
     cost = LoadingCost(
         **rates,

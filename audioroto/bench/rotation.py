@@ -16,10 +16,16 @@ from audioroto.bench.rotation_picture import draw_claims
 from audioroto.bench.rotation_speech import measure_decorrelation, measure_gap, train_small_models
 from audioroto.bench.rotation_task import measure_power
 from audioroto.corpus.prepare.mini import prepare_mini
+from audioroto.errors import UserError
+from audioroto.model.pretrained import find_model
 
 
 def bench_rotation(out_dir: Path, corpus_dir: Path, model: Path | None, fast: bool) -> list[Claim]:
     """Measure, write and print all claims. With `model`, decorrelation is also measured on that model file."""
+    if model and fast:
+        raise UserError("--fast measures no decorrelation, which is what --model is for; leave one of them out")
+    if model:
+        find_model(model)
     console = Console(stderr=True)
     with console.status("symmetry, depth, cost"):
         claims = [measure_symmetry(), measure_stability(), measure_cost()]

@@ -203,7 +203,8 @@ def print_figures(figures: dict[str, Any]) -> None:
         }
         for key, name in names.items():
             row = streams[key]
-            table.add_row(name, str(row["number"]), f"{row['p50']:.3f}", f"{row['p95']:.3f}")
+            delays = ("–" if row[key] is None else f"{row[key]:.3f}" for key in ("p50", "p95"))
+            table.add_row(name, str(row["number"]), *delays)
         console.print(table)
         for error in streams["errors"]:
             console.print(f"a stream broke: {error}", markup=False)
@@ -213,9 +214,9 @@ def print_figures(figures: dict[str, Any]) -> None:
         console.print("memory: " + ", ".join(f"{describe_bytes(memory[n])} after {n}" for n in dict.fromkeys(shown)))
 
 
-def _quantiles(seconds: Sequence[float]) -> dict[str, float]:
-    p50, p95 = np.quantile(seconds, (0.5, 0.95)) if seconds else (np.nan, np.nan)
-    return {"number": len(seconds), "p50": float(p50), "p95": float(p95)}
+def _quantiles(seconds: Sequence[float]) -> dict[str, float | None]:
+    p50, p95 = np.quantile(seconds, (0.5, 0.95)).tolist() if seconds else (None, None)
+    return {"number": len(seconds), "p50": p50, "p95": p95}
 
 
 def _answers(url: str) -> bool:

@@ -21,6 +21,7 @@ from audioroto.bench.measure import (
 )
 from audioroto.bench.peers import PeerModel
 from audioroto.config import Config, load_config
+from audioroto.errors import UserError
 from audioroto.model.asr import AsrModel, build_model, count_parameters
 from audioroto.model.device import choose_device, choose_precision
 from audioroto.model.memory import PeakMemory
@@ -85,14 +86,14 @@ def bench_step(
     own_peers = [None] * len(configs) + list(peers or [])
     names = names + [f"Conformer of {peer}, front end ×4" for peer in peers or []]
     configs = configs + configs[:1] * len(peers or [])
-    dtype = choose_precision(configs[0].train.precision, target)
+    dtypes = [choose_precision(config.train.precision, target) for config in configs]
     steps = [make_step(config, shape, target, peer) for config, peer in zip(configs, own_peers, strict=True)]
     flops = [count_flops(step) for step in steps]
-    product, product_flops = make_product(target, dtype)
-    tasks: dict[str, Callable[[], object]] = {"product": product}
+    products = {dtype: make_product(target, dtype) for dtype in dtypes}
+    tasks: dict[str, Callable[[], object]] = {str(dtype): product for dtype, (product, _) in products.items()}
     tasks.update({str(number): step for number, step in enumerate(steps)})
     seconds = time_in_turns(tasks, num_rounds, target)
-    product_rate = product_flops / statistics.median(seconds["product"])
+    rates = {dtype: num_flops / statistics.median(seconds[str(dtype)]) for dtype, (_, num_flops) in products.items()}
     costs = []
     for number, (name, config, peer) in enumerate(zip(names, configs, own_peers, strict=True)):
         own, first = seconds[str(number)], seconds["0"]
@@ -106,7 +107,7 @@ def bench_step(
             step_seconds=[round(spent, 4) for spent in own],
             audio_seconds_per_second=sum(shape.seconds) / median,
             flops=flops[number],
-            product_share=flops[number] / median / product_rate,
+            product_share=flops[number] / median / rates[dtypes[number]],
             memory_bytes=memory if isinstance(memory, int) else None,
             ratio=statistics.median(ratios),
             ratio_quartiles=(quartiles[0], quartiles[2]),
@@ -116,21 +117,30 @@ def bench_step(
         "batch": {**asdict(shape), "audio_seconds": sum(shape.seconds)},
         "device": str(target),
         "clock": clock_name(target),
-        "dtype": str(dtype).removeprefix("torch."),
-        "product_flops_per_second": product_rate,
+        "product_flops_per_second": {str(dtype).removeprefix("torch."): rate for dtype, rate in rates.items()},
         "steps": [asdict(cost) for cost in costs],
     }
     write_figures(out_dir / "figures.json", figures)
-    machine = f"{target} in {figures['dtype']}, {clock_name(target)}"
-    print_costs(costs, shape, f"{machine}, matrix products {product_rate / 1e9:,.0f} GFLOP/s")
+    products_shown = ", ".join(
+        f"{rate / 1e9:,.0f} GFLOP/s in {str(dtype).removeprefix('torch.')}" for dtype, rate in rates.items()
+    )
+    print_costs(costs, shape, f"{target}, {clock_name(target)}, matrix products {products_shown}")
     return costs
 
 
 def read_variants(paths: list[Path], overrides: list[str], against: list[str]) -> tuple[list[str], list[Config]]:
     """The configuration of files and overrides, and one for each text of further overrides `section.key=value …`."""
     names = ["configured", *against]
-    further = [[], *(shlex.split(text) for text in against)]
-    return names, [load_config(paths, [*overrides, *more]) for more in further]
+    further: list[list[str]] = [[]]
+    for text in against:
+        try:
+            further.append(shlex.split(text))
+        except ValueError as error:
+            raise UserError(f"--against {text}: {error}") from None
+    configs = [load_config(paths, [*overrides, *more]) for more in further]
+    if any(config.unspoken.text for config in configs):
+        raise UserError("unspoken.text is not measured here; leave it out")
+    return names, configs
 
 
 def build(config: Config, peer: str | None) -> AsrModel | PeerModel:

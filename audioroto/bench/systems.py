@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from audioroto.config import Search
 from audioroto.errors import UserError
@@ -56,7 +57,9 @@ def make_candidates(
 
 def load_own(model: Path, device: str, lm: Path | None, search: Search, threads: int | None = None) -> System:
     """The model in a file, searching as `search` says."""
-    recognizer = load_model(model, device, search, lm, threads=threads)
+    recognizer = load_model(
+        model, device, search, lm, threads=threads or torch.get_num_threads()
+    )  # onnxruntime would take all
     files = [find_model(model), *([recognizer.words.path] if recognizer.words else [])]
     return System(
         lambda samples: recognizer.transcribe(samples, recognizer.sample_rate).text,

@@ -34,8 +34,10 @@ from audioroto.score.report import (
     write_report,
 )
 from audioroto.text.normalize import normalize
+from audioroto.text.sentences import open_text
 
 MEMORY_LIMIT_SECONDS = 3600.0
+ALL = "all"  # what the scores of all sets together are called
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def read_recordings(files: Sequence[str], data_dirs: Sequence[Path]) -> dict[str
     """
     sets: dict[str, list[Utterance]] = {}
     for folder in data_dirs:
-        sets[make_unique(folder.resolve().name, sets)] = read_datadir(folder)
+        sets[make_unique(folder.resolve().name, {ALL, *sets})] = read_datadir(folder)
     if files:
         sets[make_unique("files", sets)] = [_describe_file(Path(audio.path)) for audio in find_audio(files)]
     if not sets:
@@ -95,10 +97,10 @@ def bench_transcribe(
     for number, one in enumerate(measured):
         references = _normalize({u.id: u.text for u in utterances if u.text is not None}, normalizer)
         texts = _normalize({key: text for key, text in one.texts.items() if key in references}, normalizer)
-        scored = {"all": evaluate(references, texts, normalizer)} if references else {}
+        scored = {ALL: evaluate(references, texts, normalizer)} if references else {}
         if scored:
             write_report(
-                out_dir / f"{number}-{re.sub('[^A-Za-z0-9.]+', '-', one.name)}", scored["all"], references, texts
+                out_dir / f"{number}-{re.sub('[^A-Za-z0-9.]+', '-', one.name)}", scored[ALL], references, texts
             )
         for name, members in sets.items():
             ids = {u.id for u in members} & references.keys()
@@ -109,7 +111,7 @@ def bench_transcribe(
     total_seconds = sum(utterance.seconds for utterance in utterances)
     board = format_leaderboard(measured, evaluations, total_seconds)
     comparisons = {
-        one.name: compare(evaluations[measured[0].name]["all"], evaluations[one.name]["all"])
+        one.name: compare(evaluations[measured[0].name][ALL], evaluations[one.name][ALL])
         for one in measured[1:]
         if evaluations[one.name]
     }
@@ -200,7 +202,7 @@ def format_leaderboard(
     measured: Sequence[Measured], evaluations: Mapping[str, Mapping[str, Evaluation]], audio_seconds: float
 ) -> str:
     """Rows in the columns of the Open ASR Leaderboard: average WER over the sets, RTFx = 1 / real-time factor, sets."""
-    names = [name for name in next(iter(evaluations.values())) if name != "all"]
+    names = [name for name in next(iter(evaluations.values())) if name != ALL]
     lines = [
         "| model | Average WER | RTFx | " + "".join(f"{name} | " for name in names),
         "|---" * (3 + len(names)) + "|",
@@ -217,7 +219,10 @@ def _describe_file(path: Path) -> Utterance:
     if str(path) == STANDARD_INPUT:
         raise UserError("standard input cannot be measured on; name files")
     beside = path.with_suffix(".txt")
-    text = beside.read_text(encoding="utf-8") if beside.is_file() else None
+    text = None
+    if beside.is_file():
+        with open_text(beside) as lines:
+            text = lines.read()
     name = re.sub(r"\s+", "_", path.stem)
     return Utterance(name, name, path, audio_seconds(path), text)
 

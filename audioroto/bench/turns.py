@@ -1,6 +1,7 @@
 """Systems transcribe recordings in turns; every turn is kept at once, so that hours of them may be interrupted."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ class Turn:
 
     system: str  # its fingerprint
     recording: str
+    source: str  # what tells its audio from another's
     audio_seconds: float
     clock: str
     text: str
@@ -33,7 +35,7 @@ class TurnsLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.turns: dict[tuple[str, str, float, str], Turn] = {}
+        self.turns: dict[tuple[str, ...], Turn] = {}
         if path.exists():
             for line in path.read_text(encoding="utf-8").splitlines():
                 self._keep(_read_turn(line))
@@ -42,7 +44,7 @@ class TurnsLog:
 
     def recall(self, system: str, utterance: Utterance, clock: str) -> Turn | None:
         """The turn of an earlier run, if the system of this fingerprint took it by the same clock."""
-        turn = self.turns.get((system, utterance.id, round(utterance.seconds, 3), clock))
+        turn = self.turns.get((system, utterance.id, describe_source(utterance), clock))
         self.num_recalled += turn is not None
         return turn
 
@@ -58,7 +60,7 @@ class TurnsLog:
 
     def _keep(self, turn: Turn | None) -> None:
         if turn:
-            self.turns[turn.system, turn.recording, turn.audio_seconds, turn.clock] = turn
+            self.turns[turn.system, turn.recording, turn.source, turn.clock] = turn
 
 
 def take_turns(
@@ -80,10 +82,25 @@ def take_turns(
             turn = log.recall(system.fingerprint, utterance, clock)
             if turn is None:
                 text, seconds = _listen(system, utterance, devices[place])
-                turn = Turn(system.fingerprint, utterance.id, round(utterance.seconds, 3), clock, text, seconds)
+                turn = Turn(
+                    system=system.fingerprint,
+                    recording=utterance.id,
+                    source=describe_source(utterance),
+                    audio_seconds=round(utterance.seconds, 3),
+                    clock=clock,
+                    text=text,
+                    seconds=seconds,
+                )
                 log.append(turn)
             turns[place].append(turn)
     return turns
+
+
+def describe_source(utterance: Utterance) -> str:
+    """A recording's file as it is now, and which part of it."""
+    status = os.stat(utterance.path)
+    part = f"{utterance.start_seconds} {utterance.end_seconds}"
+    return f"{os.path.abspath(utterance.path)} {status.st_size} {status.st_mtime_ns} {part}"
 
 
 def load_recording(utterance: Utterance, rate: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""audioroto bench rotation | attention | train | loading | transcribe | ablation | guards | serve"""
+"""audioroto bench rotation | attention | train | loading | transcribe | long | startup | ablation | guards | serve"""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ from audioroto.cli.options import (
 
 app = typer.Typer(help="Measure what the parts are worth and what they cost.", no_args_is_help=True)
 
-OutDir = Annotated[Path, typer.Option("--out", help="Folder for the figures (JSON) and the picture (PNG).")]
+OutDir = Annotated[Path, typer.Option("--out", help="Folder for the figures (JSON), and a picture of some.")]
 
 
 @app.command()
@@ -46,7 +46,9 @@ def attention(
     config: ConfigFiles = None,
     overrides: Overrides = None,
     memory_gib: Annotated[float, typer.Option(min=0.1, help="A kind that needs more goes no further.")] = 4.0,
-    limit_seconds: Annotated[float, typer.Option(min=1.0, help="The same for a length that takes longer.")] = 180.0,
+    limit_seconds: Annotated[
+        float, typer.Option(min=1.0, help="The same for a length whose measuring, start and all, takes longer.")
+    ] = 180.0,
     device: Device = "cpu",
 ) -> None:
     """Time and peak memory of local, hybrid and dense attention, from 10 s to 1 h of audio."""
@@ -199,12 +201,9 @@ def ablation(
     from audioroto.bench.ablation_report import make_overview
     from audioroto.errors import UserError
 
-    try:
-        numbers = [int(seed) for seed in seeds.replace(",", " ").split()]
-    except ValueError:
-        raise UserError(
-            f"--seeds {seeds}: write whole numbers with commas between, for example --seeds 1,2,3"
-        ) from None
+    numbers = seeds.replace(",", " ").split()
+    if not numbers or not all(map(str.isdecimal, numbers)):
+        raise UserError(f"--seeds {seeds}: write whole numbers with commas between, for example --seeds 1,2,3")
     summary = run_ablation(
         train_dir,
         valid_dir,
@@ -212,7 +211,7 @@ def ablation(
         config_paths=config or [],
         overrides=overrides or [],
         arms=arms.replace(",", " ").split(),
-        seeds=numbers,
+        seeds=[int(number) for number in numbers],
         device=device,
         console=Console(stderr=True),
     )

@@ -48,7 +48,7 @@ def serve(
     """Answer over the network: OpenAI's transcription API, live streams, and a page to try them.
 
     The environment variable AUDIOROTO_API_KEY, if it is set, holds a token that clients have to send. Of the
-    configuration only the section search is looked at. Needs the extra serve: pip install 'audioroto[serve]'.
+    configuration only the section search is looked at. Needs the extra named serve.
     """
     from audioroto.errors import UserError
     from audioroto.infer.recognizer import load_model

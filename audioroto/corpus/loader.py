@@ -18,6 +18,8 @@ from audioroto.corpus.batches import BatchPlan
 from audioroto.corpus.datadir import Utterance
 from audioroto.corpus.surroundings import Surroundings
 
+LOADED_AHEAD = 4  # updates that each worker has ready at most
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -124,7 +126,7 @@ def utterance_seed(seed: int, epoch: int, utterance_id: str) -> int:
 def _use_workers(num_workers: int) -> dict[str, Any]:
     return {
         "num_workers": num_workers,
-        "prefetch_factor": 4 if num_workers else None,
+        "prefetch_factor": LOADED_AHEAD if num_workers else None,
         "worker_init_fn": _begin_worker,
         # Note: a fork of a process whose threads hold locks can hang; a fresh interpreter cannot.
         "multiprocessing_context": "forkserver" if num_workers else None,

@@ -143,6 +143,11 @@ def write_dropped(selection: Selection, path: str | Path) -> None:
     """Write the drop list as a table: id, seconds, reason. Raises UserError if nothing is left to train on."""
     lines = [f"{utterance.id}\t{utterance.seconds:.2f}\t{reason}\n" for utterance, reason in selection.dropped]
     write_text(path, "".join(lines))
+    refuse_nothing(selection)
+
+
+def refuse_nothing(selection: Selection) -> None:
+    """Raise UserError, with the reasons, if nothing is left to train on."""
     if not selection.utterances:
         counts = Counter(reason for _, reason in selection.dropped)
         reasons = "; ".join(f"{count} {reason}" for reason, count in counts.most_common()) or "the set is empty"

@@ -50,3 +50,11 @@ def test_variants_add_to_what_is_configured():
     assert [config.encoder.local_heads for config in configs] == [0, 2]
     with pytest.raises(UserError, match="nearest"):
         read_variants([], [], ["encoder.baias=dynamic"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("text.units='x", "No closing quotation"), ("unspoken.text=x", "leave it")]
+)
+def test_variants_that_cannot_be_measured_are_refused(text, message):
+    with pytest.raises(UserError, match=message):
+        read_variants([], ["decoder.num_blocks=1"], [text])

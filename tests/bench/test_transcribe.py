@@ -11,7 +11,7 @@ from audioroto.bench import systems
 from audioroto.bench.systems import Candidate, System, load_own, make_candidates
 from audioroto.bench.transcribe import Measured, bench_transcribe, format_leaderboard, read_recordings
 from audioroto.config import Search
-from audioroto.corpus.datadir import read_datadir
+from audioroto.corpus.datadir import read_datadir, write_datadir
 from audioroto.errors import UserError
 from audioroto.score.evaluation import evaluate
 
@@ -56,6 +56,11 @@ def test_ids_differ_over_all_sets(tone_corpus):
     sets = read_recordings([], [tone_corpus / "valid", tone_corpus / "valid"])
     assert list(sets) == ["valid", "valid-2"]
     assert len({utterance.id for members in sets.values() for utterance in members}) == 16
+
+
+def test_no_set_is_called_as_all_of_them_are(tone_corpus, tmp_path):
+    write_datadir(tmp_path / "own" / "all", read_datadir(tone_corpus / "valid"))
+    assert list(read_recordings([], [tmp_path / "own" / "all"])) == ["all-2"]
 
 
 def test_the_row_has_the_leaderboards_columns():

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -57,3 +59,13 @@ def test_a_system_that_changed_takes_its_turns_again(systems, calls, tone_corpus
     take_turns([changed, systems[1]], [CPU, CPU], utterances, log)
     assert calls == ["b", "a", "a", "a"]
     assert log.num_recalled == 2
+
+
+def test_other_audio_of_the_same_name_and_length_is_heard(systems, calls, tone_corpus, tmp_path):
+    first, second = (read_datadir(tone_corpus / "valid")[index] for index in (0, 1))
+    path = tmp_path / "turns.jsonl"
+    take_turns(systems, [CPU, CPU], [first], TurnsLog(path))
+    log = TurnsLog(path)
+    calls.clear()
+    take_turns(systems, [CPU, CPU], [replace(second, id=first.id, seconds=first.seconds)], log)
+    assert (log.num_recalled, len(calls)) == (0, 4)
