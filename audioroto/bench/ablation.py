@@ -16,7 +16,7 @@ from audioroto.bench.ablation_report import write_report
 from audioroto.bench.ablation_result import Plan, read_plan, read_result, write_plan
 from audioroto.bench.ablation_summary import Summary
 from audioroto.bench.measure_arm import measure_arm
-from audioroto.config import Config, parse_config
+from audioroto.config import Config, find_changes, parse_config
 from audioroto.corpus.datadir import Utterance, read_datadir
 from audioroto.errors import UserError
 from audioroto.model.asr import build_model, count_parameters
@@ -111,15 +111,8 @@ def _set_terms(config: Config, train_dir: Path, valid_dir: Path, out_dir: Path, 
 def _refuse_other_run(path: Path, config: Config, inputs: str) -> None:
     """A setting that did not exist yet when the run was made had its default."""
     found = read_result(path)
-    earlier, current = (
-        settings.model_dump(mode="json") for settings in (parse_config(found.settings, str(path)), config)
-    )
-    changed = [
-        f"{section}.{key} was {earlier[section][key]!r}, is {value!r}"
-        for section, table in current.items()
-        for key, value in table.items()
-        if earlier[section][key] != value
-    ]
+    changes = find_changes(parse_config(found.settings, str(path)), config)
+    changed = [f"{name} was {was!r}, is {now!r}" for name, was, now in changes]
     if found.inputs != inputs:
         changed.append("it was trained on other data or another tokenizer")
     if changed:

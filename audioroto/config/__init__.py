@@ -1,6 +1,6 @@
 """Every knob, how it is read and how it is kept: written to the experiment folder, carried inside the checkpoint."""
 
-from audioroto.config.load import change_config, iter_settings, load_config, parse_config, save_config
+from audioroto.config.load import change_config, find_changes, iter_settings, load_config, parse_config, save_config
 from audioroto.config.sections import (
     Augment,
     Decoder,
@@ -30,6 +30,7 @@ __all__ = [
     "Train",
     "Unspoken",
     "change_config",
+    "find_changes",
     "iter_settings",
     "load_config",
     "parse_config",

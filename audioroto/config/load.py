@@ -65,6 +65,12 @@ def iter_settings(config: Config) -> Iterator[tuple[str, Any, str]]:
             yield f"{section_name}.{key}", getattr(section, key), field.description or ""
 
 
+def find_changes(earlier: Config, later: Config) -> list[tuple[str, Any, Any]]:
+    """Settings (`section.key`, earlier, later) in which two configurations differ."""
+    both = zip(iter_settings(earlier), iter_settings(later), strict=True)
+    return [(name, was, now) for (name, was, _), (_, now, _) in both if was != now]
+
+
 def _override(table: dict[str, Any], overrides: Iterable[str]) -> Config:
     for override in overrides:
         change = _read_override(override)

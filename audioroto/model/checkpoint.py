@@ -77,7 +77,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a model file. Raises UserError naming the file when it is missing, damaged or not a model of ours."""
     path = find_model(path)
     try:
-        metadata, weights = read_tensors(path, hash_required=False)  # the first model files had none
+        metadata, weights = read_tensors(path)
     except DamagedFileError as error:
         raise UserError(f"model {path} is damaged or not a model file ({error}); copy or train it again") from None
     if metadata.get("format") != FORMAT:

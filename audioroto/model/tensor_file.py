@@ -28,11 +28,8 @@ def write_tensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[s
         raise UserError(f"{Path(path).parent}: cannot write there ({error}); make room and run it again") from None
 
 
-def read_tensors(path: str | Path, *, hash_required: bool = True) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata and tensors of a file, verified. Raises DamagedFileError with what is wrong.
-
-    With `hash_required` false, a file that has no hash is taken as it is.
-    """
+def read_tensors(path: str | Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a file, verified. Raises DamagedFileError with what is wrong."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -41,7 +38,9 @@ def read_tensors(path: str | Path, *, hash_required: bool = True) -> tuple[dict[
     except (SafetensorError, OSError) as error:
         raise DamagedFileError(str(error)) from None
     found = metadata.pop("sha256", None)
-    if (found or hash_required) and found != compute_hash(tensors, metadata):
+    if found is None:
+        raise DamagedFileError("no hash is stored with it: audioroto has not written it")
+    if found != compute_hash(tensors, metadata):
         raise DamagedFileError("its content does not have the hash that was stored with it")
     return metadata, tensors
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audioroto.config import Config
+from audioroto.config import Config, find_changes
 from audioroto.errors import UserError
 from audioroto.files import sha256_of
 from audioroto.model.checkpoint import Checkpoint, load_checkpoint
@@ -59,12 +59,10 @@ class Origin:
 
 def find_architecture_changes(earlier: Config, later: Config) -> list[tuple[str, Any, Any]]:
     """Settings (name, earlier, later) in which two configurations differ, of those that weights depend on."""
-    theirs, ours = earlier.model_dump(mode="json"), later.model_dump(mode="json")
     return [
-        (f"{section}.{key}", saved, ours[section][key])
-        for section in _ARCHITECTURE
-        for key, saved in theirs[section].items()
-        if key not in _WITHOUT_WEIGHTS and saved != ours[section][key]
+        (name, theirs, ours)
+        for name, theirs, ours in find_changes(earlier, later)
+        if name.partition(".")[0] in _ARCHITECTURE and name.partition(".")[2] not in _WITHOUT_WEIGHTS
     ]
 
 

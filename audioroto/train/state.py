@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audioroto.config import Config, parse_config
+from audioroto.config import Config, find_changes, parse_config
 from audioroto.errors import UserError
 from audioroto.files import atomic_path
 from audioroto.model.tensor_file import DamagedFileError, read_tensors, write_tensors
@@ -142,15 +142,8 @@ def _strip(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _refuse_other_settings(path: str | Path, saved: dict[str, Any], config: Config) -> None:
     """How texts are searched for may change in a run; and a setting that did not exist yet had its default."""
-    earlier, current = (
-        {**settings.model_dump(), "search": {}} for settings in (parse_config(saved, str(path)), config)
-    )
-    changed = [
-        f"{section}.{key} was {earlier[section][key]!r}, is {value!r}"
-        for section, table in current.items()
-        for key, value in table.items()
-        if earlier[section][key] != value
-    ]
+    changes = find_changes(parse_config(saved, str(path)), config)
+    changed = [f"{name} was {was!r}, is {now!r}" for name, was, now in changes if not name.startswith("search.")]
     if changed:
         raise UserError(
             f"{path} belongs to a run with other settings: {'; '.join(changed)}. "
