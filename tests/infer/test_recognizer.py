@@ -107,5 +107,5 @@ def test_a_waveform_shorter_than_a_window_says_nothing(recognizer):
 
 
 def test_a_missing_model_is_refused(tmp_path):
-    with pytest.raises(UserError, match="does not exist"):
+    with pytest.raises(UserError, match="no model file"):
         audioroto.load_model(tmp_path / "none.safetensors")

@@ -53,7 +53,7 @@ def test_damaged_and_foreign_files_are_refused_by_name(checkpoint, tmp_path):
     save_checkpoint(whole, checkpoint)
     cut.write_bytes(whole.read_bytes()[:-1000])
     save_file({"x": torch.zeros(1)}, foreign)
-    for path, message in [(cut, "cut.*damaged"), (foreign, "foreign.*no hash"), (tmp_path / "none", "does not exist")]:
+    for path, message in [(cut, "cut.*damaged"), (foreign, "foreign.*no hash"), (tmp_path / "none", "no model file")]:
         with pytest.raises(UserError, match=message):
             load_checkpoint(path)
 
