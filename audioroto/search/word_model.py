@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from audioroto.errors import UserError
-from audioroto.text.lexicon import LexiconNode, make_lexicon, read_vocabulary
+from audioroto.text.arpa import read_vocabulary
+from audioroto.text.lexicon import LexiconNode, make_lexicon
 from audioroto.text.ngram import UNKNOWN_WORD
 from audioroto.text.tokenizer import END_ID, WORD_START, Tokenizer
 

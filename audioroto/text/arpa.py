@@ -1,6 +1,7 @@
 """N-gram models as ARPA files: written, read, and asked for probabilities."""
 
 import gzip
+import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -99,6 +100,23 @@ def read_arpa(path: str | os.PathLike[str], sentences: Sequence[Sequence[str]] |
         except ValueError:
             raise _not_arpa(path, number, "a number was expected") from None
     return ArpaModel(order, vocabulary or frozenset(probabilities), probabilities, backoffs)
+
+
+def read_vocabulary(path: str | os.PathLike[str]) -> dict[str, float]:
+    """The words of an ARPA file (plain, .gz or .xz) and their unigram log-probabilities (natural logarithm).
+
+    Reads no further than its unigrams; the marks of a sentence's start and end and of the unknown word are left out.
+    Raises UserError for a file that is not ARPA.
+    """
+    words: dict[str, float] = {}
+    for number, n, fields in _iter_ngrams(path):
+        if n > 1:
+            break
+        try:
+            words[fields[1]] = float(fields[0]) * math.log(10)
+        except ValueError:
+            raise _not_arpa(path, number, "a number was expected") from None
+    return {word: value for word, value in words.items() if word not in (START_WORD, END_WORD, UNKNOWN_WORD)}
 
 
 def compute_perplexity(path: str | os.PathLike[str], sentences: Sequence[str]) -> Perplexity:

@@ -1,7 +1,5 @@
 """The words that a search may say, spelled in the model's units: a tree of pieces made from an n-gram's vocabulary."""
 
-import math
-import os
 from bisect import bisect_right
 from collections.abc import Mapping
 from functools import cached_property
@@ -11,8 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from audioroto.errors import UserError
-from audioroto.text.ngram import END_WORD, START_WORD, UNKNOWN_WORD
-from audioroto.text.sentences import open_text
 from audioroto.text.tokenizer import UNKNOWN_ID, Tokenizer
 
 
@@ -72,33 +68,3 @@ def make_lexicon(log_probabilities: Mapping[str, float], tokenizer: Tokenizer) -
         np.array(list(log_probabilities.values()))[known],
     )
     return LexiconNode(spellings, 0, 0, len(known))
-
-
-def read_vocabulary(path: str | os.PathLike[str]) -> dict[str, float]:
-    """The words of an ARPA file (plain, .gz or .xz) and their unigram log-probabilities (natural logarithm).
-
-    Reads no further than its unigrams; the marks of a sentence's start and end and of the unknown word are left out.
-    Raises UserError for a file that is not ARPA.
-    """
-    words: dict[str, float] = {}
-    inside = False
-    with open_text(path) as lines:
-        for number, line in enumerate(lines, 1):
-            line = line.strip()
-            if inside and line.startswith("\\"):
-                return {
-                    word: value for word, value in words.items() if word not in (START_WORD, END_WORD, UNKNOWN_WORD)
-                }
-            if inside and line:
-                try:
-                    log10_probability, word = line.split()[:2]
-                    words[word] = float(log10_probability) * math.log(10)
-                except ValueError:
-                    raise UserError(
-                        f"{os.fspath(path)} line {number}: a probability and a word were expected. "
-                        "Make the file with 'audioroto lm'."
-                    ) from None
-            inside = inside or line == "\\1-grams:"
-    raise UserError(
-        f"{os.fspath(path)} is not a whole ARPA file: its unigrams do not end. Make it with 'audioroto lm'."
-    )

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from audioroto.errors import UserError
-from audioroto.text.arpa import compute_perplexity, read_arpa, write_arpa
+from audioroto.text.arpa import compute_perplexity, read_arpa, read_vocabulary, write_arpa
 from audioroto.text.ngram import estimate_ngrams
 
 SENTENCES = ["the cat sat", "the cat ran", "a dog sat on the cat", "the dog ran", "a cat", "sat", "café ran on"] * 2
@@ -162,3 +162,21 @@ def test_windows_line_ends_are_read(by_hand):
     expected = read_arpa(by_hand)
     by_hand.write_bytes(BY_HAND.replace("\n", "\r\n").encode())
     assert read_arpa(by_hand) == expected
+
+
+@pytest.mark.parametrize("name", ["lm.arpa", "lm.arpa.gz"])
+def test_the_vocabulary_is_that_of_the_n_gram(tmp_path, name):
+    write_arpa(tmp_path / name, estimate_ngrams(SENTENCES, 3))
+    model = read_arpa(tmp_path / name)
+    found = read_vocabulary(tmp_path / name)
+    assert set(found) == model.vocabulary - {"<s>", "</s>", "<unk>"}
+    assert all(value == pytest.approx(model.log10_probabilities[word] * math.log(10)) for word, value in found.items())
+
+
+def test_the_vocabulary_is_read_no_further_than_the_unigrams(by_hand):
+    expected = read_vocabulary(by_hand)
+    by_hand.write_text(BY_HAND.replace("\\end\\\n", "whatever\n"))
+    assert read_vocabulary(by_hand) == expected
+    by_hand.write_text(BY_HAND.replace("-1\ta", "one\ta", 1))
+    with pytest.raises(UserError, match="line 8: not a valid ARPA file"):
+        read_vocabulary(by_hand)
