@@ -41,9 +41,9 @@ def recognize(
     """
     share_work(num_processes)
     from audioroto.infer.origin import describe_origin
-    from audioroto.infer.processes import Team
     from audioroto.infer.recognize import recognize_datadir
     from audioroto.infer.recognizer import load_model
+    from audioroto.infer.team import Team
 
     names = list(dict.fromkeys(modes.replace(",", " ").split()))
     check_lm(lm, names)

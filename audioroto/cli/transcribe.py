@@ -71,8 +71,8 @@ def transcribe(
     from audioroto.infer.folder import OutputFolder, transcribe_to_folder
     from audioroto.infer.inputs import STANDARD_INPUT, AudioInput, find_audio
     from audioroto.infer.origin import describe_origin
-    from audioroto.infer.processes import Team
     from audioroto.infer.recognizer import load_model
+    from audioroto.infer.team import Team
     from audioroto.infer.writers import read_formats
     from audioroto.model.allocator import keep_freed_memory
 

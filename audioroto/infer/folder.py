@@ -13,7 +13,7 @@ from typing import Any, Literal
 from audioroto.errors import AudioError, UserError
 from audioroto.files import write_text
 from audioroto.infer.inputs import STANDARD_INPUT, AudioInput, estimate_seconds, name_outputs
-from audioroto.infer.processes import Team, divide
+from audioroto.infer.team import Team, divide
 from audioroto.infer.transcribe import Hear, transcribe_files
 from audioroto.infer.transcript import Transcript
 from audioroto.infer.writers import format_transcript

@@ -19,8 +19,8 @@ from audioroto.errors import UserError
 from audioroto.files import write_text
 from audioroto.infer.modes import MODES, MODES_WITH_LM, find_mode
 from audioroto.infer.parts import Part, PartFolder
-from audioroto.infer.processes import Team, divide
 from audioroto.infer.recognizer import Recognizer
+from audioroto.infer.team import Team, divide
 from audioroto.infer.transcript import Transcript
 from audioroto.model.memory import PeakMemory
 from audioroto.score.sclite import CtmWord, format_ctm

@@ -5,8 +5,8 @@ from typer.testing import CliRunner
 
 from audioroto.cli.main import app
 from audioroto.errors import UserError
-from audioroto.infer.processes import Team
 from audioroto.infer.recognizer import Recognizer
+from audioroto.infer.team import Team
 
 
 def run(*arguments: object, **options):

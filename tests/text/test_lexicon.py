@@ -1,4 +1,3 @@
-
 import pytest
 
 from audioroto.errors import UserError

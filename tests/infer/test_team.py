@@ -10,9 +10,9 @@ from audioroto.errors import UserError
 from audioroto.infer.folder import OutputFolder, transcribe_to_folder
 from audioroto.infer.inputs import find_audio
 from audioroto.infer.origin import describe_origin
-from audioroto.infer.processes import Team, divide
 from audioroto.infer.recognize import recognize_datadir
 from audioroto.infer.recognizer import load_model
+from audioroto.infer.team import Team, divide
 
 
 @given(st.lists(st.floats(0, 100), max_size=30), st.integers(1, 5))
