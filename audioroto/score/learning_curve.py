@@ -1,5 +1,6 @@
 """The learning curve by hours of training speech: runs of one configuration that differ in their data alone."""
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,14 @@ MIN_POINTS = 3
 
 
 def find_learning_curve(runs: Sequence[RunResult]) -> list[RunResult]:
-    """The runs of the configuration that was trained on most amounts of speech, by hours; none where these are few."""
+    """The runs of the configuration that was trained on most amounts of speech, by hours; none where these are few.
+
+    Runs that begin from another model are of a configuration of their own.
+    """
     groups: dict[tuple[str, ...], dict[float, RunResult]] = defaultdict(dict)
     for run in runs:
-        groups[run.corpus, *run.config][run.train_hours] = run
+        begun_from = re.findall(r"--init-from[ =](\S+)", run.command)
+        groups[run.corpus, *run.config, *begun_from][run.train_hours] = run
     largest = max(groups.values(), key=len, default={})
     return [largest[hours] for hours in sorted(largest)] if len(largest) >= MIN_POINTS else []
 

@@ -12,7 +12,7 @@ MOST_SECONDS = 3600.0  # an hour tells the mean of 80 numbers
 
 @torch.no_grad()
 def measure_statistics(model: AsrModel, dataset: SpeechDataset) -> None:
-    """Set the feature normalisation of `model` from at most an hour of `dataset`, spread evenly over it."""
+    """Set the feature normalisation of `model` from about an hour of `dataset` at most, spread evenly over it."""
     total_seconds = sum(utterance.seconds for utterance in dataset.utterances)
     stride = max(1, round(total_seconds / MOST_SECONDS))
     plans = [BatchPlan(0, number, (index,)) for number, index in enumerate(range(0, len(dataset.utterances), stride))]

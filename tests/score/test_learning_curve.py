@@ -35,7 +35,8 @@ def make_runs(*hours: float) -> list[RunResult]:
 def test_runs_that_differ_in_their_hours_alone_make_a_curve() -> None:
     runs = make_runs(2.5, 1.0, 5.0)
     other = make_run("other", train_hours=9.0, config=("conf/large.toml",))
-    assert [run.run for run in find_learning_curve([other, *runs])] == ["h1", "h2.5", "h5"]
+    begun = make_run("tuned", train_hours=5.0, command="bash egs/mini/asr/run.sh --init-from english-small")
+    assert [run.run for run in find_learning_curve([other, *runs, begun])] == ["h1", "h2.5", "h5"]
 
 
 def test_two_points_or_one_amount_of_speech_make_none() -> None:
