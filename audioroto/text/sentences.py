@@ -22,7 +22,9 @@ _TITLES = (
     "[A-HJ-Z]",
 )  # fmt: skip
 _BOUNDARY = re.compile(
-    r"[.!?…]" + "".join(rf"(?<!\b{title}\.)" for title in _TITLES) + r"[\"'”’)\]]*\s+(?=[\"'“‘(\[_]*[A-Z0-9])"
+    r"[.!?…](?!(?<=\b[Nn]o\.)\s+[0-9])"
+    + "".join(rf"(?<!\b{title}\.)" for title in _TITLES)
+    + r"[\"'”’)\]]*\s+(?=[\"'“‘(\[_]*[A-Z0-9])"
 )
 
 
@@ -53,7 +55,7 @@ def read_words(path: str | os.PathLike[str]) -> set[str]:
 def split_sentences(paragraph: str) -> list[str]:
     """Cut a paragraph after each . ! ? that is followed by a capital or a digit; text without punctuation stays whole.
 
-    "Mr. Smith" and "J. Smith" stay together; so does "“Come!” said she".
+    "Mr. Smith", "J. Smith" and "No. 5" stay together; so does "“Come!” said she".
     """
     return _BOUNDARY.sub("\\g<0>\n", paragraph).splitlines()
 

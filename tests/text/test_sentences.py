@@ -21,6 +21,8 @@ NORMALIZED = ["COME IN SAID MR SMITH", "HE'S LATE", "WHY", "NO ANSWER"]
         ("Mr. Smith met Mrs. J. B. Brown at St. Ives.", 1),
         ("So did I. He left.", ["So did I.", "He left."]),
         ("It cost 3.5 pounds.", 1),
+        ("He lived at No. 5 Baker Street.", 1),
+        ("No. I won't.", ["No.", "I won't."]),
         ("HE RAN SHE DID NOT", 1),
         ("Who knows? — I do.", 1),
         ("", 0),
