@@ -77,7 +77,7 @@ def bench_guards(
     rate = recognizer.sample_rate
     recordings = find_recordings(noise_dir) if noise_dir else {}
     open_gate = recognizer.settings.model_copy(update={"gate_decibels": GATE_OFF})
-    ungated = Recognizer(recognizer.engine, open_gate, recognizer.words)
+    ungated = Recognizer(recognizer.engine, open_gate, recognizer.words, recognizer.language_model)
     outcomes: dict[tuple[str, float | None], Outcome] = {}
     pieces = chain(iter_made(rate, minutes), iter_recorded(recordings, rate))
     batches = iter(lambda: list(islice(pieces, BATCH_PIECES)), [])
@@ -96,7 +96,7 @@ def bench_guards(
     figures = {
         "gate_decibels": recognizer.settings.gate_decibels,
         "min_confidence": recognizer.settings.min_confidence,
-        "lm": recognizer.words.name if recognizer.words else None,
+        "lm": {mode: recognizer.name_lm(mode) for mode in modes},
         "modes": list(modes),
         "sounds": [asdict(outcome) for outcome in found],
     }

@@ -60,7 +60,8 @@ def load_own(model: Path, device: str, lm: Path | None, search: Search, threads:
     recognizer = load_model(
         model, device, search, lm, threads=threads or torch.get_num_threads()
     )  # onnxruntime would take all
-    files = [find_model(model), *([recognizer.words.path] if recognizer.words else [])]
+    others = (recognizer.words, recognizer.language_model)
+    files = [find_model(model), *(lm.path for lm in others if lm and lm.path)]
     return System(
         lambda samples: recognizer.transcribe(samples, recognizer.sample_rate).text,
         recognizer.sample_rate,

@@ -10,13 +10,14 @@ from typing import Annotated, Any, cast
 import typer
 from typer.core import TyperGroup
 
-# Each verb is the module of that name in this folder: a function of that name, or an `app` of sub-verbs.
+# Each verb is the module of that name in this folder (with _ for -): a function of that name, or an `app` of sub-verbs.
 VERBS = (
     "download",
     "prepare",
     "validate",
     "tokenizer",
     "lm",
+    "train-lm",
     "perplexity",
     "train",
     "average",
@@ -68,11 +69,12 @@ def _audioroto(
 
 
 for _verb in VERBS:
-    _module = import_module(f"audioroto.cli.{_verb}")
+    _name = _verb.replace("-", "_")
+    _module = import_module(f"audioroto.cli.{_name}")
     if hasattr(_module, "app"):
         app.add_typer(_module.app, name=_verb)
     else:
-        app.command(_verb)(getattr(_module, _verb))
+        app.command(_verb)(getattr(_module, _name))
 
 
 def main() -> None:

@@ -327,11 +327,14 @@ class Search(Section):
     length_bonus: float = Field(0.0, description="attention, joint, rescoring: added for each token, in nats")
     lm_weight: float = Field(0.5, ge=0.0, description="weight of the n-gram's log-probability")
     word_bonus: float = Field(0.5, description="added to the score for each word when there is an n-gram, in nats")
+    neural_lm: str = Field(
+        "", description="file of a neural language model made by 'audioroto train-lm'; empty: the model's own, if any"
+    )
+    neural_lm_weight: float = Field(
+        0.5, ge=0.0, description="attention, joint: weight of its log-probability beside the decoder's; 0: not asked"
+    )
     internal_lm_weight: float = Field(
-        0.0,
-        ge=0.0,
-        le=1.0,
-        description="attention, joint, with an n-gram: share of the decoder's own language model that is taken off",
+        0.0, ge=0.0, le=1.0, description="the same, with another LM: share of the decoder's own that is taken off"
     )
     open_vocabulary: bool = Field(False, description="with an n-gram: also say words that it does not know")
     gate_decibels: float = Field(

@@ -18,6 +18,8 @@ _ENCODED_AT_ONCE = 10_000  # sentences
 class UnspokenText:
     """The sentences of a text of at most `most_tokens` tokens, from short to long. Draws are keyed by `seed`.
 
+    Those of one length are shuffled: what is drawn together is then of many books.
+
     Raises UserError where there is none.
     """
 
@@ -26,7 +28,7 @@ class UnspokenText:
         if not kept:
             raise UserError(f"the unspoken text has no sentence of 1 to {most_tokens} tokens, the longest transcript's")
         lengths = np.array([len(tokens) for tokens in kept])
-        order = lengths.argsort(kind="stable")
+        order = np.lexsort((np.random.default_rng(0).permutation(len(kept)), lengths))
         self.tokens = np.concatenate([kept[index] for index in order])
         self.ends = lengths[order].cumsum()  # of each sentence, in `tokens`
         self.seed = 0
@@ -55,12 +57,14 @@ class UnspokenText:
         return torch.nn.utils.rnn.pad_sequence([torch.from_numpy(row) for row in rows], batch_first=True), lengths
 
 
-def read_unspoken_text(path: str | Path, normalizer: str, tokenizer: Tokenizer, most_tokens: int) -> UnspokenText:
-    """The sentences of a text file or data directory, as `iter_sentences` reads them; raises UserError as it does."""
+def read_unspoken_text(
+    paths: Iterable[str | Path], normalizer: str, tokenizer: Tokenizer, most_tokens: int
+) -> UnspokenText:
+    """The sentences of text files and data directories, as `iter_sentences` reads them; raises UserError as it does."""
 
     def encode() -> Iterable[list[int]]:
         waiting: list[str] = []
-        for sentence in iter_sentences([path], normalizer):
+        for sentence in iter_sentences(paths, normalizer):
             waiting.append(sentence)
             if len(waiting) == _ENCODED_AT_ONCE:
                 yield from tokenizer.encode_all(waiting)

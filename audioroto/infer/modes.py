@@ -1,6 +1,7 @@
 """The searches by name: what the engine has heard in a batch, to the best hypothesis of each utterance."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -15,9 +16,21 @@ from audioroto.search.word_model import WordModel
 if TYPE_CHECKING:
     from audioroto.infer.engine import Encoding
     from audioroto.model.decoder import Decoder
+    from audioroto.model.language_model import LanguageModel
     from audioroto.search.fusion import WordFusion
+    from audioroto.search.speaker import Speaker
 
-Mode: TypeAlias = Callable[["Encoding", Search, WordModel | None, "Decoder | None"], list[Hypothesis]]
+
+@dataclass(frozen=True)
+class Judges:
+    """What has its say about texts beside CTC, each where there is one."""
+
+    decoder: "Decoder | None" = None
+    words: WordModel | None = None
+    language_model: "LanguageModel | None" = None
+
+
+Mode: TypeAlias = Callable[["Encoding", Search, Judges], list[Hypothesis]]
 
 
 def find_mode(name: str) -> Mode:
@@ -27,62 +40,52 @@ def find_mode(name: str) -> Mode:
     return MODES[name]
 
 
-def _ctc_greedy(
-    encoding: "Encoding", settings: Search, words: WordModel | None, decoder: "Decoder | None"
-) -> list[Hypothesis]:
+def _ctc_greedy(encoding: "Encoding", settings: Search, judges: Judges) -> list[Hypothesis]:
     return [ctc_greedy(log_probs) for log_probs in encoding.log_probs]
 
 
-def _ctc_beam(
-    encoding: "Encoding", settings: Search, words: WordModel | None, decoder: "Decoder | None"
-) -> list[Hypothesis]:
-    return [candidates[0] for candidates in _find_candidates(encoding.log_probs, settings, words, num_best=1)]
+def _ctc_beam(encoding: "Encoding", settings: Search, judges: Judges) -> list[Hypothesis]:
+    return [candidates[0] for candidates in _find_candidates(encoding.log_probs, settings, judges.words, num_best=1)]
 
 
-def _attention(
-    encoding: "Encoding", settings: Search, words: WordModel | None, decoder: "Decoder | None"
-) -> list[Hypothesis]:
+def _attention(encoding: "Encoding", settings: Search, judges: Judges) -> list[Hypothesis]:
     from audioroto.search.attention_beam import attention_beam
 
     found = attention_beam(
-        _need(decoder),
+        _make_speaker(settings, judges),
         encoding.frames,
         encoding.lengths,
         beam_size=settings.attention_beam_size,
         length_bonus=settings.length_bonus,
-        fusion=_make_fusion(settings, words),
+        fusion=_make_fusion(settings, judges.words),
     )
     return [candidates[0] for candidates in found]
 
 
-def _joint(
-    encoding: "Encoding", settings: Search, words: WordModel | None, decoder: "Decoder | None"
-) -> list[Hypothesis]:
+def _joint(encoding: "Encoding", settings: Search, judges: Judges) -> list[Hypothesis]:
     from audioroto.search.joint import joint_beam
 
     found = joint_beam(
-        _need(decoder),
+        _make_speaker(settings, judges),
         encoding.frames,
         encoding.lengths,
         encoding.padded_log_probs,
         beam_size=settings.attention_beam_size,
         ctc_weight=settings.ctc_weight,
         length_bonus=settings.length_bonus,
-        fusion=_make_fusion(settings, words),
+        fusion=_make_fusion(settings, judges.words),
     )
     return [candidates[0] for candidates in found]
 
 
-def _rescoring(
-    encoding: "Encoding", settings: Search, words: WordModel | None, decoder: "Decoder | None"
-) -> list[Hypothesis]:
+def _rescoring(encoding: "Encoding", settings: Search, judges: Judges) -> list[Hypothesis]:
     from audioroto.search.rescoring import rescore
 
     found = rescore(
-        _need(decoder),
+        _need(judges.decoder),
         encoding.frames,
         encoding.lengths,
-        _find_candidates(encoding.log_probs, settings, words, settings.num_best),
+        _find_candidates(encoding.log_probs, settings, judges.words, settings.num_best),
         ctc_weight=settings.ctc_weight,
         length_bonus=settings.length_bonus,
     )
@@ -112,7 +115,19 @@ def _make_fusion(settings: Search, words: WordModel | None) -> "WordFusion | Non
 
     if words is None:
         return None
-    return WordFusion(words, settings.lm_weight, settings.word_bonus, settings.internal_lm_weight)
+    return WordFusion(words, settings.lm_weight, settings.word_bonus)
+
+
+def _make_speaker(settings: Search, judges: Judges) -> "Decoder | Speaker":
+    """The decoder, with the say of the language models that the settings give it."""
+    from audioroto.search.speaker import Speaker
+
+    decoder, language_model = _need(judges.decoder), judges.language_model
+    neural_lm_weight = settings.neural_lm_weight if language_model else 0.0
+    internal_lm_weight = settings.internal_lm_weight if judges.words or neural_lm_weight else 0.0
+    if not (neural_lm_weight or internal_lm_weight):
+        return decoder
+    return Speaker(decoder, internal_lm_weight, language_model, neural_lm_weight)
 
 
 def _need(decoder: "Decoder | None") -> "Decoder":
@@ -134,3 +149,4 @@ MODES: dict[str, Mode] = {
 }
 MODES_WITH_LM = tuple(mode for mode in MODES if mode != "ctc_greedy")
 MODES_WITH_DECODER = ("attention", "joint", "rescoring")
+MODES_WITH_NEURAL_LM = ("attention", "joint")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from audioroto.files import sha256_of
-from audioroto.infer.modes import MODES_WITH_LM
+from audioroto.infer.modes import MODES_WITH_LM, MODES_WITH_NEURAL_LM
 from audioroto.infer.recognizer import Recognizer
 from audioroto.model.pretrained import find_model
 
@@ -18,6 +18,9 @@ def describe_origin(
     files = {"model": describe_file(find_model(model))}
     if recognizer.words and set(modes) & set(MODES_WITH_LM):
         files["lm"] = describe_file(recognizer.words.path)
+    language_model = recognizer.language_model
+    if language_model and language_model.path and set(modes) & set(MODES_WITH_NEURAL_LM):
+        files["neural_lm"] = describe_file(language_model.path)
     search = recognizer.settings.model_dump(mode="json", exclude={"mode"})
     return {**files, "settings": {"modes": list(modes), "whole": whole, "search": search}}
 

@@ -17,7 +17,7 @@ from audioroto.corpus.batches import make_batches
 from audioroto.corpus.datadir import Utterance, read_datadir, write_table
 from audioroto.errors import UserError
 from audioroto.files import write_text
-from audioroto.infer.modes import MODES, MODES_WITH_LM, find_mode
+from audioroto.infer.modes import MODES, find_mode
 from audioroto.infer.parts import Part, PartFolder
 from audioroto.infer.recognizer import Recognizer
 from audioroto.infer.team import Team, divide
@@ -173,7 +173,7 @@ def _write(
         **asdict(recognition),
         "real_time_factor": round(recognition.real_time_factor, 5),
         "model": origin.get("model"),
-        "lm": recognizer.words.name if recognizer.words and mode in MODES_WITH_LM else None,
+        "lm": recognizer.name_lm(mode),
         "parameters": recognizer.engine.num_parameters,
         "normalizer": recognizer.engine.config.text.normalizer,
         "settings": recognizer.settings.model_dump(mode="json", exclude={"mode"}),

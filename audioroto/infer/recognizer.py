@@ -15,13 +15,13 @@ from audioroto.audio.source import AudioSource
 from audioroto.audio.stream import iter_blocks
 from audioroto.config import Search
 from audioroto.errors import AudioError, UserError
-from audioroto.infer.modes import MODES, MODES_WITH_DECODER, MODES_WITH_LM, find_mode
+from audioroto.infer.modes import MODES, MODES_WITH_DECODER, MODES_WITH_LM, MODES_WITH_NEURAL_LM, Judges, find_mode
 from audioroto.infer.seam import join_all
 from audioroto.infer.segment import Segment, Word
 from audioroto.infer.stretches import Progress, WholeEncoding, iter_batches
 from audioroto.infer.transcript import Transcript, make_words
 from audioroto.model.onnx_file import SUFFIX
-from audioroto.model.pretrained import DEFAULT_MODEL, find_lm, load_search
+from audioroto.model.pretrained import DEFAULT_MODEL, find_lm, find_neural_lm, load_search
 from audioroto.search.ctc_align import align_hypothesis
 from audioroto.search.hypothesis import Hypothesis
 from audioroto.search.word_model import WordModel, has_ngrams
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from audioroto.infer.engine import Encoding
+    from audioroto.model.language_model import LanguageModel
 
 EngineName: TypeAlias = Literal["auto", "torch", "onnx"]
 Audio: TypeAlias = "AudioSource | np.ndarray | Tensor | Iterator[np.ndarray]"
@@ -41,14 +42,21 @@ logger = logging.getLogger(__name__)
 class Recognizer:
     """A loaded model. `transcribe` takes one recording, `recognize` a batch of waveforms at the model's rate.
 
-    `search` holds the settings of the searches, `words` the n-gram that all but ctc_greedy ask, `mode` the
-    search that is taken where none is named.
+    `search` holds the settings of the searches, `words` the n-gram that all but ctc_greedy ask, `language_model` the
+    neural one that attention and joint ask, `mode` the search that is taken where none is named.
     """
 
-    def __init__(self, engine: Any, search: Search | None = None, words: WordModel | None = None) -> None:
+    def __init__(
+        self,
+        engine: Any,
+        search: Search | None = None,
+        words: WordModel | None = None,
+        language_model: "LanguageModel | None" = None,
+    ) -> None:
         self.engine = engine
         self.settings = search or Search()
         self.words = words
+        self.language_model = language_model
         self.tokenizer = engine.tokenizer
         self.sample_rate: int = engine.config.features.sample_rate
 
@@ -95,7 +103,7 @@ class Recognizer:
 
     def search(self, waveforms: Sequence[np.ndarray], encoding: "Encoding", mode: str) -> list[Transcript]:
         """The text of each waveform, by what the engine has heard in them; for several modes, encode once."""
-        hypotheses = find_mode(mode)(encoding, self.settings, self.words, self.engine.decoder)
+        hypotheses = find_mode(mode)(encoding, self.settings, self.judges)
         return [
             self._make_transcript(waveform, hypothesis, log_probs)
             for waveform, hypothesis, log_probs in zip(waveforms, hypotheses, encoding.log_probs, strict=True)
@@ -115,6 +123,17 @@ class Recognizer:
         """The modes that this model can search in."""
         has_decoder = self.engine.decoder is not None
         return [mode for mode in MODES if has_decoder or mode not in MODES_WITH_DECODER]
+
+    @property
+    def judges(self) -> Judges:
+        """What has its say about texts beside CTC."""
+        return Judges(self.engine.decoder, self.words, self.language_model)
+
+    def name_lm(self, mode: str) -> str | None:
+        """The files of the language models that a mode asks, or None."""
+        words = self.words if mode in MODES_WITH_LM else None
+        neural = self.language_model if mode in MODES_WITH_NEURAL_LM else None
+        return " + ".join(Path(lm.path).name for lm in (words, neural) if lm and lm.path) or None
 
     def is_too_quiet(self, waveform: np.ndarray) -> bool:
         """Whether nothing in the waveform (S,) is as loud as `search.gate_decibels`; then it says nothing."""
@@ -188,8 +207,9 @@ def load_model(
 ) -> Recognizer:
     """The recognizer in a model file, or in what was exported from it; `lm` is an ARPA file (not for ctc_greedy).
 
-    The name of a model that comes with the package does as well as a path, and brings its settings and its n-gram with
-    it where `search` and `lm` are not given; the n-gram only if the search asks one, and flashlight-text is there. A
+    The name of a model that comes with the package does as well as a path, and brings its settings and its language
+    models with it where `search` and `lm` are not given; each only if the search asks it, the n-gram only if
+    flashlight-text is there. A
     file that ends in .onnx runs by onnxruntime, without torch, any other by torch; `engine` may insist on one of
     them. It computes with so many `threads`, or as many as it takes by itself. Raises UserError when a file is missing,
     damaged or not what it should be.
@@ -198,7 +218,17 @@ def load_model(
     search = search or load_search(path)
     lm = lm or _choose_lm(path, search)
     words = WordModel(lm, loaded.tokenizer, search.open_vocabulary) if lm else None
-    return Recognizer(loaded, search, words)
+    return Recognizer(loaded, search, words, _load_language_model(path, search, loaded))
+
+
+def _load_language_model(model: str | Path, search: Search, engine: Any) -> "LanguageModel | None":
+    """The neural language model that the settings name, or that comes with the model; none where nobody asks it."""
+    path = search.neural_lm or find_neural_lm(model)
+    if not (path and search.neural_lm_weight and engine.decoder and search.mode in ("auto", *MODES_WITH_NEURAL_LM)):
+        return None
+    from audioroto.model.language_model import load_language_model
+
+    return load_language_model(path, engine.tokenizer).to(engine.device)
 
 
 def _choose_lm(model: str | Path, search: Search) -> Path | None:

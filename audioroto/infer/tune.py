@@ -14,7 +14,7 @@ from audioroto.config import Search
 from audioroto.corpus.datadir import Utterance, read_datadir
 from audioroto.errors import UserError
 from audioroto.files import write_text
-from audioroto.infer.modes import MODES_WITH_LM, find_mode
+from audioroto.infer.modes import MODES_WITH_LM, MODES_WITH_NEURAL_LM, find_mode
 from audioroto.infer.recognize import iter_waveforms
 from audioroto.infer.recognizer import Recognizer
 from audioroto.score.confidence import grade_words
@@ -30,8 +30,15 @@ RANGES = {  # that weights are drawn from
     "word_bonus": (-1.0, 3.0),
     "ctc_weight": (0.2, 0.8),
     "internal_lm_weight": (0.0, 0.5),
+    "neural_lm_weight": (0.0, 1.5),
 }
-FIRST_STEPS = {"lm_weight": 0.1, "word_bonus": 0.4, "ctc_weight": 0.1, "internal_lm_weight": 0.1}
+FIRST_STEPS = {
+    "lm_weight": 0.1,
+    "word_bonus": 0.4,
+    "ctc_weight": 0.1,
+    "internal_lm_weight": 0.1,
+    "neural_lm_weight": 0.2,
+}
 SHARES = ("ctc_weight", "internal_lm_weight")  # from 0 to 1
 NUM_HALVINGS = 3
 NEARLY = 1.01  # a wider beam has to make a hundredth fewer errors to be worth its time
@@ -91,7 +98,8 @@ def tune_search(
     beam = "attention_beam_size" if mode in ("attention", "joint") else "beam_size"
     names = ["lm_weight", "word_bonus"]
     names += ["ctc_weight"] if mode in ("joint", "rescoring") else []
-    names += ["internal_lm_weight"] if mode in ("attention", "joint") else []
+    names += ["internal_lm_weight"] if mode in MODES_WITH_NEURAL_LM else []
+    names += ["neural_lm_weight"] if mode in MODES_WITH_NEURAL_LM and recognizer.language_model else []
     weighed_on, others = _choose(read_datadir(data_dir), 60 * max_minutes)
     bench = _Bench(recognizer, mode, weighed_on, batch_seconds)
     generator = np.random.default_rng(0)
@@ -178,10 +186,8 @@ class _Bench:
         return grade_words(alignments, ([word.confidence for word in said] for said in words)).auc
 
     def _search(self, settings: Search) -> list[Hypothesis]:
-        words, decoder = self.recognizer.words, self.recognizer.engine.decoder
-        return [
-            hypothesis for encoding in self.encodings for hypothesis in self.mode(encoding, settings, words, decoder)
-        ]
+        judges = self.recognizer.judges
+        return [hypothesis for encoding in self.encodings for hypothesis in self.mode(encoding, settings, judges)]
 
     def _decode(self, hypothesis: Hypothesis) -> str:
         return self.recognizer.tokenizer.decode(hypothesis.tokens)

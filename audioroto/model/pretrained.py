@@ -1,7 +1,8 @@
 """The models that come with the package: a name to a file, to its n-gram, and to settings of the search that suit it.
 
 Each is a few files of one name in the folder `pretrained`, whose README is the model card: NAME.safetensors, and
-where there is one NAME.arpa.gz (a word n-gram) and NAME.toml (a configuration with a section `search`).
+where there is one NAME.arpa.gz (a word n-gram), NAME.lm.safetensors (a neural language model) and NAME.toml (a
+configuration with a section `search`).
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from audioroto.errors import UserError
 
 FOLDER = Path(__file__).resolve().parents[1] / "pretrained"
 DEFAULT_MODEL = Path("english-small")
+_NEURAL_LM = ".lm.safetensors"
 
 
 def find_model(model: str | Path) -> Path:
@@ -33,6 +35,11 @@ def find_lm(model: str | Path) -> Path | None:
     return _find(model, ".arpa.gz")
 
 
+def find_neural_lm(model: str | Path) -> Path | None:
+    """The neural language model that comes with a model of the package; None for any other model."""
+    return _find(model, _NEURAL_LM)
+
+
 def load_search(model: str | Path, paths: Iterable[str | Path] = (), overrides: Iterable[str] = ()) -> Search:
     """The section `search` of a configuration, as `load_config` reads it, over what a model of the package sets."""
     own = _find(model, ".toml")
@@ -41,7 +48,7 @@ def load_search(model: str | Path, paths: Iterable[str | Path] = (), overrides: 
 
 def list_models() -> list[str]:
     """The names of the models that come with the package."""
-    return sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+    return sorted(path.stem for path in FOLDER.glob("*.safetensors") if not path.name.endswith(_NEURAL_LM))
 
 
 def _find(model: str | Path, suffix: str) -> Path | None:

@@ -11,8 +11,8 @@ from audioroto.model.ctc import BLANK
 from audioroto.model.decoder import Decoder, Past
 from audioroto.search.fusion import WordFusion
 from audioroto.search.hypothesis import Hypothesis
-from audioroto.search.internal_lm import WithoutInternalLm
 from audioroto.search.prefix_score import Prefixes, PrefixScorer
+from audioroto.search.speaker import Speaker
 from audioroto.text.tokenizer import END_ID
 
 LONGEST_PATTERN = 16  # tokens of the longest pattern whose repetition is noticed
@@ -22,7 +22,7 @@ MOST_GAINED = 10.0
 
 
 def attention_beam(
-    decoder: Decoder,
+    decoder: Decoder | Speaker,
     frames: Tensor,
     lengths: Tensor,
     *,
@@ -41,7 +41,7 @@ def attention_beam(
 
 @torch.inference_mode()
 def run_beam(
-    decoder: Decoder,
+    decoder: Decoder | Speaker,
     frames: Tensor,
     lengths: Tensor,
     beam_size: int,
@@ -59,16 +59,14 @@ def run_beam(
     """
     found: list[list[Hypothesis]] = [[] for _ in lengths]
     searched = list(range(len(lengths)))  # the utterances whose search goes on
-    speaker: Decoder | WithoutInternalLm = decoder
-    if fusion and fusion.internal_lm_weight:
-        speaker = WithoutInternalLm(decoder, fusion.internal_lm_weight)
-    memory = speaker.listen(frames, lengths)
+    most_gained = MOST_GAINED if fusion or isinstance(decoder, Speaker) else 0.0
+    memory = decoder.listen(frames, lengths)
     past: Past | None = None
     prefixes = scorer.start(beam_size) if scorer else None
     fused = fusion.start(len(lengths), beam_size) if fusion else None
     beam, ended = _Beam.start(lengths, beam_size), _Ended.none(lengths, beam_size)
     for num_tokens in range(int(lengths.max()) + 1):
-        log_probs, past = speaker.step(beam.last, memory, past)  # (B, N, V)
+        log_probs, past = decoder.step(beam.last, memory, past)  # (B, N, V)
         decoded = beam.decoded[..., None] + log_probs.double()  # (B, N, V)
         scores = decoded + length_bonus * (num_tokens + 1)
         if scorer and prefixes:
@@ -84,7 +82,7 @@ def run_beam(
         threshold = torch.cat([scores.flatten(1), ends], dim=1).topk(beam_size).values[:, -1:]
         ended = ended.add(beam.tokens, ends.where(ends >= threshold, -torch.inf), num_tokens)
         best, choices = scores.flatten(1).topk(beam_size)  # (B, N)
-        to_gain = max(0.0, length_bonus) * (lengths - num_tokens - 1)[:, None] + (MOST_GAINED if fusion else 0.0)
+        to_gain = max(0.0, length_bonus) * (lengths - num_tokens - 1)[:, None] + most_gained
         can_win = (best + to_gain > ended.scores[:, :1]).any(dim=1, keepdim=True)
         alive = can_win & best.isfinite()
         decoded = decoded.flatten(1).gather(1, choices)  # (B, N)

@@ -31,14 +31,12 @@ class WordFusion:
     """What a word n-gram adds to the scores of hypotheses: lm_weight · log P(words) + word_bonus · number of words.
 
     A word that is not yet whole counts as the most probable one that begins like it. What no word allows is ruled out.
-    The search takes `internal_lm_weight` of the decoder's own language model off, which the n-gram stands in for.
     """
 
-    def __init__(self, words: WordModel, lm_weight: float, word_bonus: float, internal_lm_weight: float = 0.0) -> None:
+    def __init__(self, words: WordModel, lm_weight: float, word_bonus: float) -> None:
         self.words = words
         self.lm_weight = lm_weight
         self.word_bonus = word_bonus
-        self.internal_lm_weight = internal_lm_weight
 
     def start(self, num_utterances: int, num_hypotheses: int) -> Fused:
         """Empty hypotheses."""

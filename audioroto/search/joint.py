@@ -7,10 +7,11 @@ from audioroto.search.attention_beam import run_beam
 from audioroto.search.fusion import WordFusion
 from audioroto.search.hypothesis import Hypothesis
 from audioroto.search.prefix_score import PrefixScorer
+from audioroto.search.speaker import Speaker
 
 
 def joint_beam(
-    decoder: Decoder,
+    decoder: Decoder | Speaker,
     frames: Tensor,
     lengths: Tensor,
     log_probs: Tensor,
@@ -24,8 +25,9 @@ def joint_beam(
 
     Takes encoder frames (B, T, D), T ≥ 1, lengths (B,) and CTC log-probabilities (B, T, V). The score is
     (1 − ctc_weight) · log P by the decoder + ctc_weight · log P by CTC + length_bonus · tokens, 0 ≤ ctc_weight ≤ 1, and
-    what the n-gram of `fusion` makes of the words, for which some of the decoder's own language model may go. CTC is
-    asked about every token of the vocabulary, exactly. Times are left empty. The decoder must be in evaluation mode.
+    what the n-gram of `fusion` makes of the words; a `Speaker` in the decoder's place brings in other language models.
+    CTC is asked about every token of the vocabulary, exactly. Times are left empty. The decoder must be in evaluation
+    mode.
     """
     scorer = PrefixScorer(log_probs, lengths) if ctc_weight else None
     return run_beam(decoder, frames, lengths, beam_size, length_bonus, scorer, ctc_weight, fusion)

@@ -48,7 +48,6 @@ class WordModel:
     def __init__(self, path: str | os.PathLike[str], tokenizer: Tokenizer, open_vocabulary: bool = False) -> None:
         self.path = path
         vocabulary = read_vocabulary(path)
-        self.name = os.path.basename(path)
         self._pieces = tokenizer.pieces
         self._open = open_vocabulary
         self._root = make_lexicon(vocabulary, tokenizer)

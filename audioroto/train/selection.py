@@ -74,7 +74,7 @@ def read_unspoken(selection: Selection, tokenizer: Tokenizer, config: Config) ->
     if not Path(settings.text).exists():
         raise UserError(f"unspoken.text {settings.text} is not there; give a text file, or leave it out")
     most_tokens = max(map(len, selection.tokens), default=0)
-    return read_unspoken_text(settings.text, settings.normalizer, tokenizer, most_tokens)
+    return read_unspoken_text([settings.text], settings.normalizer, tokenizer, most_tokens)
 
 
 def fingerprint(

@@ -52,15 +52,15 @@ def test_a_text_is_read_normalised_and_cut_into_sentences(tmp_path):
     with lzma.open(path, "wt", encoding="utf-8") as file:
         file.write("It was 2 o'clock. “Nobody came!” said she.\n\nThe end.\n")
     tokenizer = train_tokenizer(["IT WAS TWO O'CLOCK NOBODY CAME SAID SHE THE END"], "char", 40)
-    text = read_unspoken_text(path, "english-v1", tokenizer, 30)
+    text = read_unspoken_text([path], "english-v1", tokenizer, 30)
     tokens, lengths = text.draw(0, 0, 1000)
     found = {tokenizer.decode(row[:length].tolist()) for row, length in zip(tokens, lengths, strict=True)}
     sentences = {"THE END", "IT WAS TWO O'CLOCK", "NOBODY CAME SAID SHE"}
     assert found
     assert found <= sentences
-    other = read_unspoken_text(path, "english-v1", tokenizer, 18)
+    other = read_unspoken_text([path], "english-v1", tokenizer, 18)
     assert other.digest != text.digest
     with pytest.raises(UserError, match="no sentence of 1 to 5 tokens"):
-        read_unspoken_text(path, "english-v1", tokenizer, 5)
+        read_unspoken_text([path], "english-v1", tokenizer, 5)
     with pytest.raises(FileNotFoundError, match=r"no\.txt"):
-        read_unspoken_text(tmp_path / "no.txt", "english-v1", tokenizer, 5)
+        read_unspoken_text([tmp_path / "no.txt"], "english-v1", tokenizer, 5)

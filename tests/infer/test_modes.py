@@ -7,9 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import audioroto
+from audioroto.config import Search
 from audioroto.errors import UserError
-from audioroto.infer.modes import MODES
+from audioroto.infer.modes import MODES, MODES_WITH_NEURAL_LM
+from audioroto.infer.origin import describe_origin
 from audioroto.infer.recognizer import Recognizer
+from audioroto.model.language_model import LanguageModel, Shape, save_language_model
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +55,46 @@ def test_words_follow_one_another_inside_the_audio_in_every_mode(recognizer, see
             assert all(0 <= word.confidence <= 1 for word in transcript.words)
 
 
+@pytest.fixture(scope="module")
+def language_model(recognizer, tmp_path_factory):
+    """It expects HIGH, over and over."""
+    tokenizer = recognizer.tokenizer
+    model = LanguageModel(tokenizer.vocab_size, Shape(16, 1, 2, 32))
+    torch.nn.init.constant_(model.project.bias, -20.0)
+    with torch.no_grad():
+        model.project.bias[tokenizer.encode("HIGH")] = 20.0
+    path = tmp_path_factory.mktemp("lm") / "lm.safetensors"
+    save_language_model(path, model, tokenizer, {})
+    return path
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_neural_language_model_has_its_say_where_tokens_are_searched_one_by_one(
+    recognizer, with_decoder, language_model, mode
+):
+    search = Search(mode=mode, neural_lm=str(language_model), neural_lm_weight=5.0, ctc_weight=0.1)
+    with_lm = audioroto.load_model(with_decoder, search=search)
+    without = audioroto.load_model(with_decoder, search=search.model_copy(update={"neural_lm_weight": 0.0}))
+    said, plain = (
+        " ".join(transcript.text for transcript in model.recognize(make_waveforms())) for model in (with_lm, without)
+    )
+    origins = [describe_origin(model, with_decoder, [mode]) for model in (with_lm, without)]
+    if mode in MODES_WITH_NEURAL_LM:
+        assert set(said) <= set("HIGH ")
+        assert not set(plain) <= set("HIGH ")
+        assert with_lm.name_lm(mode) == "lm.safetensors"
+        assert ["neural_lm" in origin for origin in origins] == [True, False]
+    else:
+        assert said == plain
+        assert with_lm.language_model is with_lm.name_lm(mode) is None
+    assert without.language_model is without.name_lm(mode) is None
+
+
 def test_at_most_the_labels_that_the_frames_allow(recognizer):
     for mode in MODES:
         for waveform in make_waveforms():
             encoding = recognizer.engine.encode([waveform])
-            (hypothesis,) = MODES[mode](encoding, recognizer.settings, None, recognizer.engine.decoder)
+            (hypothesis,) = MODES[mode](encoding, recognizer.settings, recognizer.judges)
             assert len(hypothesis.tokens) <= int(encoding.lengths)
 
 

@@ -8,6 +8,7 @@ from audioroto.errors import UserError
 from audioroto.infer.recognize import iter_waveforms
 from audioroto.infer.recognizer import load_model
 from audioroto.infer.tune import BEAM_SIZES, NEARLY, WEIGHING_BEAM_SIZES, tune_search, write_settings
+from audioroto.model.language_model import LanguageModel, Shape
 from audioroto.text.arpa import write_arpa
 from audioroto.text.ngram import estimate_ngrams
 
@@ -53,11 +54,16 @@ def test_a_wanted_speed_that_nothing_reaches_leaves_the_narrowest_beam(trained, 
     assert math.isnan(tuning.confidence_auc) or 0 <= tuning.confidence_auc <= 1
 
 
-@pytest.mark.parametrize(("mode", "weights"), [("joint", 4), ("attention", 3), ("rescoring", 3)])
-def test_searches_with_a_decoder_are_tuned_too(with_decoder, tone_corpus, tmp_path, mode, weights):
+@pytest.mark.parametrize(
+    ("mode", "neural", "weights"),
+    [("joint", False, 4), ("joint", True, 5), ("attention", False, 3), ("attention", True, 4), ("rescoring", True, 3)],
+)
+def test_searches_with_a_decoder_are_tuned_too(with_decoder, tone_corpus, tmp_path, mode, neural, weights):
     pytest.importorskip("flashlight.lib.text")
     write_arpa(tmp_path / "lm.arpa", estimate_ngrams(["LOW MID HIGH", "HIGH LOW", "MID"], 2))
     recognizer = load_model(with_decoder, lm=tmp_path / "lm.arpa")
+    if neural:
+        recognizer.language_model = LanguageModel(recognizer.tokenizer.vocab_size, Shape(16, 1, 2, 32)).eval()
     tuning = tune_search(recognizer, tone_corpus / "valid", mode, num_trials=4, max_minutes=0.05, real_time_factor=0.0)
     assert tuning.best.settings.model_copy(update={tuning.beam: 0}) in {
         trial.settings.model_copy(update={tuning.beam: 0}) for trial in tuning.trials

@@ -7,11 +7,13 @@ from torch import Tensor
 
 from audioroto.model.ctc import ctc_loss
 from audioroto.model.decoder import Decoder
+from audioroto.model.language_model import LanguageModel, Shape
 from audioroto.search import fusion as fusion_module
 from audioroto.search.attention_beam import attention_beam
 from audioroto.search.fusion import WordFusion
 from audioroto.search.hypothesis import Hypothesis
 from audioroto.search.joint import joint_beam
+from audioroto.search.speaker import Speaker
 from audioroto.search.word_model import WordModel
 from audioroto.text.arpa import read_arpa, write_arpa
 from audioroto.text.ngram import estimate_ngrams
@@ -42,6 +44,13 @@ def make_inputs(lengths: list[int], seed: int) -> tuple[Decoder, Tensor, Tensor,
     return decoder, 2 * torch.randn(len(lengths), max(lengths), 16), torch.tensor(lengths), log_probs
 
 
+def make_speaker(decoder: Decoder, internal_weight: float, neural_weight: float) -> Speaker:
+    language_model = LanguageModel(VOCAB, Shape(16, 1, 2, 32)).eval()
+    with torch.no_grad():
+        language_model.project.weight *= 6
+    return Speaker(decoder, internal_weight, language_model, neural_weight)
+
+
 def search(arpa, inputs, beam_size: int, fusion: WordFusion | None = None) -> list[list[Hypothesis]]:
     fusion = fusion or WordFusion(WordModel(arpa, TOKENIZER), LM_WEIGHT, WORD_BONUS)
     return joint_beam(*inputs, beam_size=beam_size, ctc_weight=CTC_WEIGHT, fusion=fusion)
@@ -57,14 +66,14 @@ def iter_sentences(vocabulary: list[str], max_tokens: int):
                     yield words, spelled
 
 
-@pytest.mark.parametrize("internal_lm_weight", [0.0, 0.3])
+@pytest.mark.parametrize(("internal", "neural"), [(0.0, 0.0), (0.3, 0.0), (0.0, 0.8), (0.3, 0.8)])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_wide_beam_finds_the_best_of_all_sentences(arpa, seed, internal_lm_weight):
-    """By the decoder's loss, CTC's loss and the n-gram as our own reader of ARPA has it: nothing of the search."""
+def test_a_wide_beam_finds_the_best_of_all_sentences(arpa, seed, internal, neural):
+    """By the losses of decoder, CTC and language model and the n-gram as our own reader has it: nothing of a search."""
     ngrams = read_arpa(arpa)
-    decoder, frames, lengths, log_probs = inputs = make_inputs([6, 3], seed)
-    fusion = WordFusion(WordModel(arpa, TOKENIZER), LM_WEIGHT, WORD_BONUS, internal_lm_weight)
-    found = search(arpa, inputs, 500, fusion)
+    decoder, frames, lengths, log_probs = make_inputs([6, 3], seed)
+    speaker = make_speaker(decoder, internal, neural)
+    found = search(arpa, (speaker, frames, lengths, log_probs), 500)
     silence, one_frame = torch.zeros(1, 1, frames.shape[2]), torch.tensor([1])
     for row, length in enumerate(lengths.tolist()):
         scores = {}
@@ -72,7 +81,9 @@ def test_a_wide_beam_finds_the_best_of_all_sentences(arpa, seed, internal_lm_wei
             label, size = torch.tensor(tokens, dtype=torch.int64)[None], torch.tensor([len(tokens)])
             with torch.no_grad():
                 decoded = -decoder.loss(frames[row : row + 1, :length], lengths[row : row + 1], label, size).item()
-                decoded += internal_lm_weight * decoder.loss(silence, one_frame, label, size).item()
+                decoded += internal * decoder.loss(silence, one_frame, label, size).item()
+                if speaker.language_model:
+                    decoded += neural * speaker.language_model.score(label, size).item()
             one = log_probs[row : row + 1, :length].double()
             heard = -ctc_loss(one, lengths[row : row + 1], label, size).item()
             if tokens and heard == 0.0:
@@ -101,14 +112,14 @@ def test_in_an_open_vocabulary_other_words_are_said_too(arpa):
     assert not {word for tokens in said for word in TOKENIZER.decode(tokens).split()} <= {"A", "B", "AB", "BAB"}
 
 
-@pytest.mark.parametrize("internal_lm_weight", [0.0, 0.3])
-def test_a_batch_gives_what_each_gives_alone(arpa, internal_lm_weight):
+@pytest.mark.parametrize(("internal", "neural"), [(0.0, 0.0), (0.3, 0.0), (0.3, 0.8)])
+def test_a_batch_gives_what_each_gives_alone(arpa, internal, neural):
     decoder, frames, lengths, log_probs = make_inputs([12, 5, 1, 9], 2)
-    fusion = WordFusion(WordModel(arpa, TOKENIZER), LM_WEIGHT, WORD_BONUS, internal_lm_weight)
-    together = search(arpa, (decoder, frames, lengths, log_probs), 4, fusion)
+    speaker = make_speaker(decoder, internal, neural)
+    together = search(arpa, (speaker, frames, lengths, log_probs), 4)
     for row, length in enumerate(lengths.tolist()):
         one = slice(row, row + 1)
-        alone = search(arpa, (decoder, frames[one, :length], lengths[one], log_probs[one, :length]), 4, fusion)[0]
+        alone = search(arpa, (speaker, frames[one, :length], lengths[one], log_probs[one, :length]), 4)[0]
         assert [h.tokens for h in together[row]] == [h.tokens for h in alone]
         assert [h.score for h in together[row]] == pytest.approx([h.score for h in alone], abs=1e-4)
 

@@ -1,7 +1,9 @@
+import pytest
 import torch
 
 from audioroto.model.decoder import Decoder
-from audioroto.search.internal_lm import WithoutInternalLm
+from audioroto.model.language_model import LanguageModel, Shape
+from audioroto.search.speaker import Speaker
 from audioroto.text.tokenizer import END_ID
 
 VOCAB = 6
@@ -13,17 +15,20 @@ def make_inputs() -> tuple[Decoder, torch.Tensor, torch.Tensor]:
     return decoder, torch.randn(2, 5, 16), torch.tensor([5, 3])
 
 
-def test_what_it_would_say_unheard_is_taken_off_step_by_step():
+@pytest.mark.parametrize(("internal", "neural"), [(0.4, 0.0), (0.0, 0.7), (0.4, 0.7)])
+def test_what_others_say_is_added_and_taken_off_step_by_step(internal, neural):
     decoder, frames, lengths = make_inputs()
+    language_model = LanguageModel(VOCAB, Shape(16, 2, 2, 32)).eval()
     tokens = torch.tensor([[[END_ID, 3, 4], [END_ID, 5, 1]], [[END_ID, 5, 5], [END_ID, 1, 3]]])  # (B, N, U)
     heard = decoder(tokens, decoder.listen(frames, lengths))
     unheard = decoder(tokens, decoder.listen(torch.zeros(2, 1, 16), torch.tensor([1, 1])))
-    at_once = heard - 0.4 * unheard
-    corrected = WithoutInternalLm(decoder, 0.4)
-    memory = corrected.listen(frames, lengths)
-    first, past = corrected.step(tokens[..., 0], memory)
-    second, past = corrected.step(tokens[..., 1], memory, past)
+    expected = language_model(tokens.flatten(0, 1)).view_as(heard)
+    at_once = heard - internal * unheard + neural * expected
+    speaker = Speaker(decoder, internal, language_model, neural)
+    memory = speaker.listen(frames, lengths)
+    first, past = speaker.step(tokens[..., 0], memory)
+    second, past = speaker.step(tokens[..., 1], memory, past)
     torch.testing.assert_close(torch.stack([first, second], dim=2), at_once[:, :, :2])
     kept, parents = torch.tensor([1]), torch.tensor([[1, 0]])
-    third, _ = corrected.step(tokens[kept][:, [1, 0], 2], memory.select(kept), past.choose(parents, kept))
+    third, _ = speaker.step(tokens[kept][:, [1, 0], 2], memory.select(kept), past.choose(parents, kept))
     torch.testing.assert_close(third, at_once[kept][:, [1, 0], 2])
