@@ -10,13 +10,13 @@ root=$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 stages=(download prepare validate tokenizer lm train average recognize score transcribe)
 switches=(download choose-splits restart dry-run)
 options=("${switches[@]}" stage stop-stage front run notes corpus corpus-dir data-dir train-set train-hours valid-set
-    tune-set test-sets modes lm-text lm-order lm-prune lm-normalizer tune-mode config set init-from num-processes exp-dir
-    help)
+    tune-set test-sets modes lm-text lm-order lm-prune lm-normalizer lm-updates tune-mode config set init-from
+    num-processes exp-dir help)
 
 download=false choose_splits=false restart=false dry_run=false
 stage=download stop_stage=transcribe front="bash recipes/asr.sh" run='' notes='' exp_dir=''
 corpus='' corpus_dir='' data_dir='' train_set=train train_hours='' valid_set=valid tune_set='' test_sets=test
-modes='' lm_text='' lm_order=3 lm_prune="0 1" lm_normalizer='' tune_mode=ctc_beam
+modes='' lm_text='' lm_order=3 lm_prune="0 1" lm_normalizer='' lm_updates=0 tune_mode=ctc_beam
 config='' overrides=() asked=() init_from='' num_processes=1
 
 usage() {
@@ -43,6 +43,8 @@ Usage: $0 [--name value | --name=value ...]
   --lm-order N         words in its longest n-gram                        (${lm_order})
   --lm-prune "N N"     for each order, drop what the text has so few times (${lm_prune})
   --lm-normalizer NAME normaliser of that text                            (${lm_normalizer:-the default of audioroto lm})
+  --lm-updates N       train a neural language model on it too, for the
+                       modes attention and joint                          (${lm_updates})
   --tune-mode NAME     search to weigh it for                             (${tune_mode})
   --config "F G"       TOML files, later ones win                         (${config:-defaults})
   --set KEY=VALUE      one setting, wins over files; may be repeated      (${overrides[*]:-none})
@@ -167,6 +169,14 @@ read -ra modes <<<"${modes//,/ }"
 if [[ -n $lm_text && ${modes[*]} == ctc_greedy ]]; then
     die "--modes ctc_greedy asks no n-gram; add a mode such as ctc_beam, or leave --lm-text out"
 fi
+neural_lm=() neural_lm_files=()
+if [[ $lm_updates != 0 ]]; then
+    ((${#lm_texts[@]})) || die "--lm-updates trains on the text in --lm-text; give that too"
+    [[ " ${modes[*]} " == *\ @(joint|attention)\ * ]] ||
+        die "--lm-updates is for the modes joint and attention; give one of them in --modes"
+    neural_lm_files=("$exp_dir/lm/lm.safetensors")
+    neural_lm=(--set "search.neural_lm=${neural_lm_files[0]}")
+fi
 if [[ -n $corpus ]] && ((first <= $(number_of prepare))); then
     [[ -n $corpus_dir ]] || die "give --corpus-dir DIR, the folder where the corpus lies (or start at a later --stage)"
     $download || $dry_run || [[ -d $corpus_dir ]] ||
@@ -250,6 +260,13 @@ if begin lm; then
         outputs=("$lm")
         step lm audioroto lm "${lm_texts[@]/#/--text=}" --order "$lm_order" --prune "$lm_prune" \
             ${lm_normalizer:+--normalizer "$lm_normalizer"} --out "$lm"
+        if ((${#neural_lm[@]})); then
+            inputs+=("${begun_from[1]}" "$valid_dir/text")
+            outputs=("${neural_lm_files[@]}")
+            step train-lm audioroto train-lm "${lm_texts[@]/#/--text=}" --tokenizer "${begun_from[1]}" \
+                --valid-text "$valid_dir" --max-updates "$lm_updates" \
+                ${lm_normalizer:+--normalizer "$lm_normalizer"} --exp-dir "$exp_dir/lm"
+        fi
     else
         printf '# no --lm-text: recognition without a language model\n'
     fi
@@ -276,16 +293,16 @@ if begin recognize; then
     search=()
     if ((${#lm_texts[@]})); then
         mapfile -t inputs < <(tables_of "$data_dir/$tune_set")
-        inputs+=("$exp_dir/model.safetensors" "$lm")
+        inputs+=("$exp_dir/model.safetensors" "$lm" "${neural_lm_files[@]}")
         outputs=("$exp_dir/search.toml")
         step tune audioroto tune --model "$exp_dir/model.safetensors" --data-dir "$data_dir/$tune_set" --lm "$lm" \
-            --mode "$tune_mode" --out "$exp_dir/search.toml"
+            --mode "$tune_mode" "${neural_lm[@]}" --out "$exp_dir/search.toml"
         search=(--lm "$lm" --config "$exp_dir/search.toml")
     fi
     for set in "${test_sets[@]}"; do
         mapfile -t inputs < <(tables_of "$data_dir/$set")
         inputs+=("$exp_dir/model.safetensors")
-        if ((${#search[@]})); then inputs+=("$lm" "$exp_dir/search.toml"); fi
+        if ((${#search[@]})); then inputs+=("$lm" "${neural_lm_files[@]}" "$exp_dir/search.toml"); fi
         outputs=("${modes[@]/#/$exp_dir/recognize/$set/}")
         outputs=("${outputs[@]/%//text}")
         step "recognize-$set" audioroto recognize --model "$exp_dir/model.safetensors" --data-dir "$data_dir/$set" \

@@ -5,14 +5,16 @@ from typing import Annotated
 
 import typer
 
-from audioroto.cli.options import Device, ModelFile
+from audioroto.cli.options import Device
 
 
 def train_lm(
     text: Annotated[
         list[Path], typer.Option(help="UTF-8 text, plain, .gz or .xz, or a data directory; give it again for more.")
     ],
-    model: ModelFile,
+    tokenizer: Annotated[
+        Path, typer.Option(help="Model made by 'audioroto tokenizer', or a recogniser, which has its own in it.")
+    ],
     valid_text: Annotated[Path, typer.Option(help="Text or data directory to print the perplexity of; no test set.")],
     exp_dir: Annotated[Path, typer.Option(help="Experiment folder; an interrupted run there goes on.")],
     max_updates: Annotated[int, typer.Option(min=1, help="Updates in the run.")] = 5000,
@@ -39,18 +41,19 @@ def train_lm(
     from audioroto.model.checkpoint import load_checkpoint
     from audioroto.model.language_model import Shape
     from audioroto.text.sentences import iter_sentences
+    from audioroto.text.tokenizer import Tokenizer
     from audioroto.train.language_model import MOST_TOKENS, train_language_model
 
     if width % (2 * num_heads):
         raise UserError(f"--width {width} must be a multiple of twice --num-heads, {2 * num_heads}")
-    tokenizer = load_checkpoint(model).tokenizer
+    own = Tokenizer.load(tokenizer) if tokenizer.suffix == ".model" else load_checkpoint(tokenizer).tokenizer
     valid_sentences = list(iter_sentences([valid_text], normalizer))
     if not valid_sentences:
         raise UserError(f"--valid-text {valid_text} has no words")
     out = train_language_model(
-        read_unspoken_text(text, normalizer, tokenizer, MOST_TOKENS),
+        read_unspoken_text(text, normalizer, own, MOST_TOKENS),
         valid_sentences,
-        tokenizer,
+        own,
         exp_dir,
         Shape(width, num_blocks, num_heads, feedforward_width),
         Train(max_updates=max_updates, learning_rate=learning_rate, seed=seed),

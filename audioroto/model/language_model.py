@@ -132,7 +132,7 @@ def load_language_model(path: str | Path, tokenizer: Tokenizer) -> LanguageModel
     if base64.b64decode(metadata["tokenizer"]) != tokenizer.model:
         raise UserError(
             f"language model {path} has other tokens than the recogniser; train it with "
-            "'audioroto train-lm --model' and this recogniser"
+            "'audioroto train-lm --tokenizer' and this recogniser"
         )
     model = LanguageModel(tokenizer.vocab_size, Shape(**json.loads(metadata["shape"])))
     model.load_state_dict(weights)

@@ -35,6 +35,7 @@ case $verb in
     download) mkdir -p "$out"/{train,valid,test} ;;
     tokenizer | lm | tune) mkdir -p "${out%/*}" && printf 'pieces\n' >"$out" ;;
     train) printf '%s\n' "$configuration" >"$exp_dir/metrics.jsonl" ;;
+    train-lm) mkdir -p "$exp_dir" && printf 'expects words\n' >"$exp_dir/lm.safetensors" ;;
     average) cp "$exp_dir/metrics.jsonl" "$out" ;;
     recognize)
         for mode in ${modes//,/ }; do mkdir -p "$out_dir/$mode" && cp "$model" "$out_dir/$mode/text"; done

@@ -32,6 +32,8 @@ def test_what_is_printed_runs_when_pasted(checkout):
         (["--download", "--corpus=", "--data-dir=x"], "give --corpus NAME, what 'audioroto download' calls the corpus"),
         (["--test-sets", " "], "give --test-sets at least one name"),
         (["--lm-text", "books.txt", "--modes", "ctc_greedy"], "--modes ctc_greedy asks no n-gram"),
+        (["--lm-updates", "9"], "give that too"),
+        (["--lm-text", "books.txt", "--lm-updates", "9"], "give one of them in --modes"),
     ],
 )
 def test_a_wrong_option_is_refused_before_anything_runs(checkout, options, said):
@@ -98,6 +100,22 @@ def test_with_text_an_n_gram_is_made_weighed_and_used(checkout):
     assert "--lm egs/mini/asr/exp/lm.arpa.gz --config egs/mini/asr/exp/search.toml" in done.stdout
     assert "test ctc_beam: WER" in done.stdout
     checkout.run_mini("--lm-text", "../books.txt")
+    assert checkout.take_calls() == []
+
+
+def test_with_updates_a_neural_language_model_is_trained_weighed_and_used(checkout):
+    (checkout.root.parent / "books.txt").write_text("words\n")
+    asked = ("--lm-text", "../books.txt", "--lm-updates", "9", "--modes", "ctc_greedy joint")
+    done = checkout.run_mini(*asked)
+    calls = checkout.take_calls()
+    assert [calls[number] for number in (3, 4, 7)] == ["lm", "train-lm", "tune"]
+    assert re.search(
+        r"audioroto train-lm --text=\S+ --tokenizer egs/mini/asr/exp/tokenizer.model --valid-text \S+/valid "
+        r"--max-updates 9 \S*\s*--exp-dir egs/mini/asr/exp/lm\n",
+        done.stdout.replace("\\\n", " "),
+    )
+    assert " --set search.neural_lm=egs/mini/asr/exp/lm/lm.safetensors" in done.stdout
+    checkout.run_mini(*asked)
     assert checkout.take_calls() == []
 
 
