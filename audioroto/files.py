@@ -4,8 +4,9 @@ import hashlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from audioroto.errors import UserError
@@ -79,6 +80,13 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write `content` to `path`, atomically."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+def make_unique(name: str, taken: Container[str]) -> str:
+    """`name` itself, or with the first of -2, -3, … that makes it different from all that are `taken`."""
+    if name not in taken:
+        return name
+    return next(numbered for number in count(2) if (numbered := f"{name}-{number}") not in taken)
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from audioroto.errors import UserError
-from audioroto.files import atomic_path, one_at_a_time, write_text
+from audioroto.files import atomic_path, make_unique, one_at_a_time, write_text
 
 
 def test_a_pipe_or_a_folder_is_never_replaced_by_a_file(tmp_path):
@@ -53,3 +53,8 @@ def test_a_folder_is_kept_to_one_at_a_time(tmp_path):
         raise AssertionError("two hold the same folder")
     with one_at_a_time(folder, "training in"):
         assert list(folder.iterdir()) == []
+
+
+def test_make_unique() -> None:
+    assert make_unique("a", {"b"}) == "a"
+    assert make_unique("a", {"a", "a-2"}) == "a-3"

@@ -11,7 +11,6 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from audioroto.audio.load import load_audio
 from audioroto.corpus.datadir import Utterance, read_datadir
 from audioroto.errors import UserError
 from audioroto.files import write_text
@@ -80,12 +79,7 @@ def prove_export(candidates: Sequence[Candidate], data_dir: str | Path) -> Proof
         hardware = describe_hardware()
         heard = [_Heard() for _ in candidates]
         for number, utterance in enumerate(track(utterances, "prove", console=Console(stderr=True))):
-            waveform, _ = load_audio(
-                utterance.path,
-                recognizers[0].sample_rate,
-                start_seconds=utterance.start_seconds,
-                end_seconds=utterance.end_seconds,
-            )
+            waveform = utterance.load(recognizers[0].sample_rate)
             if number == 0:  # what is made at the first call is not what a call takes
                 for recognizer in recognizers:
                     recognizer.engine.encode([waveform])

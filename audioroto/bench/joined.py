@@ -6,7 +6,6 @@ from itertools import groupby
 
 import numpy as np
 
-from audioroto.audio.load import load_audio
 from audioroto.corpus.datadir import Utterance
 
 PAUSE_SECONDS = 0.2
@@ -54,8 +53,7 @@ def load_joined(joined: Joined, sample_rate: int) -> np.ndarray:
     for part in joined.parts:
         if pieces:
             pieces.append(find_quietest(pieces[-1], round(PAUSE_SECONDS * sample_rate), sample_rate))
-        samples, _ = load_audio(part.path, sample_rate, start_seconds=part.start_seconds, end_seconds=part.end_seconds)
-        pieces.append(samples)
+        pieces.append(part.load(sample_rate))
     return np.concatenate(pieces)
 
 

@@ -7,7 +7,6 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from audioroto.audio.load import load_audio
 from audioroto.bench.rotation_claim import Claim
 from audioroto.config import Config, load_config
 from audioroto.corpus.datadir import Utterance, read_datadir, write_datadir
@@ -147,9 +146,7 @@ def collect_covariance(model: AsrModel, utterances: list[Utterance], config: Con
     count = 0
     try:
         for utterance in utterances:
-            samples, _ = load_audio(
-                utterance.path, rate, start_seconds=utterance.start_seconds, end_seconds=utterance.end_seconds
-            )
+            samples = utterance.load(rate)
             heard.clear()
             model.encode(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))  # alone: no padding
             matched = torch.stack([_matched(layer, parts) for layer, parts in zip(layers, heard, strict=True)])

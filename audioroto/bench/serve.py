@@ -23,7 +23,6 @@ from rich.table import Table
 
 from audioroto.bench.clients import Clip, Delays, Load, send_recordings, speak
 from audioroto.bench.measure import describe_bytes, write_figures
-from audioroto.bench.turns import load_recording
 from audioroto.corpus.datadir import Utterance
 from audioroto.errors import UserError
 
@@ -110,7 +109,7 @@ def start_server(options: Sequence[str]) -> Iterator[Running]:
 
 def make_clip(utterance: Utterance) -> Clip:
     """An utterance as FLAC."""
-    samples = load_recording(utterance, RATE)
+    samples = utterance.load(RATE)
     content = io.BytesIO()
     soundfile.write(content, samples, RATE, format="FLAC")
     return Clip(utterance.id, content.getvalue(), len(samples) / RATE)
@@ -122,7 +121,7 @@ def join_speech(utterances: Sequence[Utterance], seconds: float) -> np.ndarray:
     parts: list[np.ndarray] = []
     for utterance in itertools.cycle(utterances):
         noise = 1e-4 * generator.standard_normal(RATE)
-        parts += [load_recording(utterance, RATE), noise.astype(np.float32)]
+        parts += [utterance.load(RATE), noise.astype(np.float32)]
         if sum(map(len, parts)) >= seconds * RATE:
             return np.concatenate(parts)
     raise UserError("there is nothing to speak")

@@ -18,10 +18,10 @@ from audioroto.bench.measure import (
     write_figures,
 )
 from audioroto.bench.systems import Candidate, System
-from audioroto.bench.turns import Turn, TurnsLog, load_recording, take_turns
-from audioroto.corpus.datadir import Utterance, make_unique, read_datadir
+from audioroto.bench.turns import Turn, TurnsLog, take_turns
+from audioroto.corpus.datadir import Utterance, read_datadir
 from audioroto.errors import UserError
-from audioroto.files import write_text
+from audioroto.files import make_unique, write_text
 from audioroto.infer.inputs import STANDARD_INPUT, find_audio
 from audioroto.model.device import choose_device
 from audioroto.model.memory import PeakMemory
@@ -172,7 +172,7 @@ def measure_memory(candidate: Candidate, utterance: Utterance) -> int:
     """Peak bytes of loading the candidate and transcribing one recording, above the process after imports."""
     memory = PeakMemory(choose_device(candidate.device))
     system = candidate.load()
-    system.transcribe(load_recording(utterance, system.rate))
+    system.transcribe(utterance.load(system.rate))
     return memory.bytes()
 
 

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import track
 
-from audioroto.audio.load import load_audio
 from audioroto.bench.measure import clock_name, time_once
 from audioroto.bench.systems import System
 from audioroto.corpus.datadir import Utterance
@@ -103,14 +101,9 @@ def describe_source(utterance: Utterance) -> str:
     return f"{os.path.abspath(utterance.path)} {status.st_size} {status.st_mtime_ns} {part}"
 
 
-def load_recording(utterance: Utterance, rate: int) -> np.ndarray:
-    """The samples (S,) of an utterance."""
-    return load_audio(utterance.path, rate, start_seconds=utterance.start_seconds, end_seconds=utterance.end_seconds)[0]
-
-
 def _listen(system: System, utterance: Utterance, device: torch.device) -> tuple[str, float]:
     """The text of a recording, and the seconds from samples to it."""
-    samples = load_recording(utterance, system.rate)
+    samples = utterance.load(system.rate)
     texts: list[str] = []
     spent = time_once(lambda: texts.append(system.transcribe(samples)), device)
     return texts[0], spent

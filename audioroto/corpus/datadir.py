@@ -4,18 +4,19 @@ import logging
 import math
 import os
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import count, pairwise
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from audioroto.audio.load import audio_seconds
+from audioroto.audio.load import audio_seconds, load_audio
 from audioroto.errors import UserError
-from audioroto.files import write_text
+from audioroto.files import make_unique, write_text
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,10 @@ class Utterance:
     text: str | None
     start_seconds: float = 0.0
     end_seconds: float | None = None  # None: to the end of the file
+
+    def load(self, rate: int) -> np.ndarray:
+        """Its samples (S,), float32 at `rate`. Raises AudioError as `load_audio` does."""
+        return load_audio(self.path, rate, start_seconds=self.start_seconds, end_seconds=self.end_seconds)[0]
 
 
 @dataclass(frozen=True)
@@ -181,13 +186,6 @@ def warn_skipped(what: str, examples: Sequence[str]) -> None:
     if examples:
         more = ", …" if len(examples) > 5 else ""
         log.warning("skipped %d %s: %s%s", len(examples), what, ", ".join(examples[:5]), more)
-
-
-def make_unique(name: str, taken: Container[str]) -> str:
-    """`name` itself, or with the first of -2, -3, … that makes it different from all that are `taken`."""
-    if name not in taken:
-        return name
-    return next(numbered for number in count(2) if (numbered := f"{name}-{number}") not in taken)
 
 
 def measure_audio(paths: Iterable[Path]) -> dict[Path, float | Exception]:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from audioroto.audio.load import load_audio
 from audioroto.config import Augment
 from audioroto.corpus.batches import BatchPlan
 from audioroto.corpus.datadir import Utterance
@@ -90,12 +89,7 @@ class SpeechDataset(Dataset[Batch]):
             nonspeech = self.surroundings.draw_nonspeech(num_samples, seed)
             if nonspeech is not None:
                 return nonspeech, []
-        samples, _ = load_audio(
-            utterance.path,
-            self.sample_rate,
-            start_seconds=utterance.start_seconds,
-            end_seconds=utterance.end_seconds,
-        )
+        samples = utterance.load(self.sample_rate)
         return self.surroundings.perturb(samples, seed) if self.surroundings else samples, self.tokens[index]
 
 

@@ -12,8 +12,9 @@ from typing import BinaryIO
 
 from audioroto.audio.decode import stated_seconds
 from audioroto.audio.load import AUDIO_SUFFIXES
-from audioroto.corpus.datadir import NUM_HEADER_THREADS, make_unique
+from audioroto.corpus.datadir import NUM_HEADER_THREADS
 from audioroto.errors import AudioError, UserError, printable
+from audioroto.files import make_unique
 
 STANDARD_INPUT = "-"
 

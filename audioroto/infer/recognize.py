@@ -12,7 +12,6 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from audioroto.audio.load import load_audio
 from audioroto.corpus.batches import make_batches
 from audioroto.corpus.datadir import Utterance, read_datadir, write_table
 from audioroto.errors import UserError
@@ -98,10 +97,7 @@ def iter_waveforms(
     batches = make_batches([utterance.seconds for utterance in utterances], batch_seconds)
     for indices in track(batches, "recognize", console=Console(stderr=True), disable=not show_progress):
         batch = [utterances[index] for index in indices]
-        waveforms = [
-            load_audio(u.path, sample_rate, start_seconds=u.start_seconds, end_seconds=u.end_seconds)[0] for u in batch
-        ]
-        yield batch, waveforms
+        yield batch, [utterance.load(sample_rate) for utterance in batch]
 
 
 def _recognize_batch(

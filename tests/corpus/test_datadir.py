@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from audioroto.corpus.datadir import (
     Utterance,
     keep_usable,
-    make_unique,
     measure_audio,
     read_datadir,
     read_table,
@@ -193,8 +192,3 @@ def test_measuring_reports_failures_beside_results(tmp_path: Path) -> None:
     measured = measure_audio([*paths, tmp_path / "gone.wav"])
     assert [measured[path] for path in paths] == pytest.approx([0.1 * (index + 1) for index in range(40)])
     assert isinstance(measured[tmp_path / "gone.wav"], Exception)
-
-
-def test_make_unique() -> None:
-    assert make_unique("a", {"b"}) == "a"
-    assert make_unique("a", {"a", "a-2"}) == "a-3"

@@ -15,11 +15,11 @@ from audioroto.corpus.datadir import (
     DatadirSummary,
     Utterance,
     keep_usable,
-    make_unique,
     summarize,
     write_datadir,
 )
 from audioroto.errors import UserError
+from audioroto.files import make_unique
 from audioroto.text.normalize import normalize
 
 log = logging.getLogger(__name__)
