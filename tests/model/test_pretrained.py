@@ -12,10 +12,10 @@ from audioroto.infer import recognizer as recognizer_module
 from audioroto.infer.modes import MODES
 from audioroto.infer.recognizer import load_model
 from audioroto.model.checkpoint import load_checkpoint
-from audioroto.model.pretrained import DEFAULT_MODEL, FOLDER, find_lm, find_model, list_models, load_search
+from audioroto.model.pretrained import DEFAULT_MODEL, FOLDER, find_lm, find_model, find_neural_lm, list_models, load_search
 from audioroto.train.initialize import load_origin
 
-MAX_WEIGHTS_BYTES, MAX_LM_BYTES = 26e6, 15e6  # git keeps every copy for ever
+MAX_WEIGHTS_BYTES, MAX_LM_BYTES, MAX_NEURAL_LM_BYTES = 26e6, 15e6, 7e6  # git keeps every copy for ever
 
 
 @pytest.fixture
@@ -28,7 +28,8 @@ def test_a_file_wins_over_a_name(trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "english-small").symlink_to(trained / "model.safetensors")
     assert find_model("english-small") == Path("english-small")
-    assert (find_lm("english-small"), load_search("english-small")) == (None, Search())
+    assert find_lm("english-small") is find_neural_lm("english-small") is None
+    assert load_search("english-small") == Search()
     assert load_origin("english-small").checkpoint.config.text.units == "char"
 
 
@@ -37,7 +38,8 @@ def test_unknown_names_are_refused_with_those_there_are(name, tmp_path):
     for load in (find_model, load_checkpoint, load_model):
         with pytest.raises(UserError, match=r"give the path of a model file, or the name .*: english-small"):
             load(name)
-    assert (find_lm(name), load_search(name)) == (None, Search())
+    assert find_lm(name) is find_neural_lm(name) is None
+    assert load_search(name) == Search()
 
 
 @pytest.mark.parametrize("name", list_models())
@@ -45,6 +47,8 @@ def test_a_model_is_whole_and_small_enough_for_git(name):
     assert find_model(name).stat().st_size <= MAX_WEIGHTS_BYTES
     lm = find_lm(name)
     assert lm is None or lm.stat().st_size <= MAX_LM_BYTES
+    neural_lm = find_neural_lm(name)
+    assert neural_lm is None or neural_lm.stat().st_size <= MAX_NEURAL_LM_BYTES
     assert f"# {name}\n" in (FOLDER / "README.md").read_text(encoding="utf-8")
     checkpoint = load_checkpoint(name)
     assert checkpoint.build().decoder is not None
@@ -91,6 +95,16 @@ def test_the_n_gram_is_loaded_only_for_a_search_that_asks_it(monkeypatch, caplog
     monkeypatch.setattr(recognizer_module, "has_ngrams", lambda: True)
     recognizer = load_model(search=load_search("english-small", overrides=[setting]))
     assert (recognizer.mode, recognizer.words, caplog.records) == (mode, None, [])
+
+
+@pytest.mark.parametrize(
+    ("setting", "loaded"),
+    [("search.mode=joint", True), ("search.mode=ctc_beam", False), ("search.neural_lm_weight=0", False)],
+)
+def test_so_is_the_neural_language_model(setting, loaded):
+    assert list_models() == ["english-small"], "its file is no model of its own"
+    recognizer = load_model(search=load_search("english-small", overrides=["search.lm_weight=0", setting]))
+    assert bool(recognizer.language_model) == loaded
 
 
 @pytest.mark.parametrize("decoder", [None, "decoder"])
