@@ -31,6 +31,9 @@ def test_the_wheel_holds_the_model_and_the_page(root):
     from hatchling.builders.wheel import WheelBuilder
 
     names = {file.distribution_path for file in WheelBuilder(str(root)).recurse_included_files()}
-    models = {f"audioroto/pretrained/english-small{suffix}" for suffix in (".safetensors", ".lm.safetensors", ".arpa.gz", ".toml")}
+    models = {
+        f"audioroto/pretrained/english-small{suffix}"
+        for suffix in (".safetensors", ".lm.safetensors", ".arpa.gz", ".toml")
+    }
     assert models | {"audioroto/pretrained/README.md", "audioroto/serve/page/index.html"} <= names
     assert {name.partition("/")[0] for name in names} == {"audioroto"}

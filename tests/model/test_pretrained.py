@@ -12,7 +12,15 @@ from audioroto.infer import recognizer as recognizer_module
 from audioroto.infer.modes import MODES
 from audioroto.infer.recognizer import load_model
 from audioroto.model.checkpoint import load_checkpoint
-from audioroto.model.pretrained import DEFAULT_MODEL, FOLDER, find_lm, find_model, find_neural_lm, list_models, load_search
+from audioroto.model.pretrained import (
+    DEFAULT_MODEL,
+    FOLDER,
+    find_lm,
+    find_model,
+    find_neural_lm,
+    list_models,
+    load_search,
+)
 from audioroto.train.initialize import load_origin
 
 MAX_WEIGHTS_BYTES, MAX_LM_BYTES, MAX_NEURAL_LM_BYTES = 26e6, 15e6, 7e6  # git keeps every copy for ever
