@@ -209,10 +209,9 @@ def load_model(
 
     The name of a model that comes with the package does as well as a path, and brings its settings and its language
     models with it where `search` and `lm` are not given; each only if the search asks it, the n-gram only if
-    flashlight-text is there. A
-    file that ends in .onnx runs by onnxruntime, without torch, any other by torch; `engine` may insist on one of
-    them. It computes with so many `threads`, or as many as it takes by itself. Raises UserError when a file is missing,
-    damaged or not what it should be.
+    flashlight-text is there. A file that ends in .onnx runs by onnxruntime, without torch, any other by torch; `engine`
+    may insist on one of them. It computes with so many `threads`, or as many as it takes by itself. Raises UserError
+    when a file is missing, damaged or not what it should be.
     """
     loaded = _load_engine(path, device, engine, threads)
     search = search or load_search(path)
@@ -222,9 +221,10 @@ def load_model(
 
 
 def _load_language_model(model: str | Path, search: Search, engine: Any) -> "LanguageModel | None":
-    """The neural language model that the settings name, or that comes with the model; none where nobody asks it."""
-    path = search.neural_lm or find_neural_lm(model)
-    if not (path and search.neural_lm_weight and engine.decoder and search.mode in ("auto", *MODES_WITH_NEURAL_LM)):
+    """The neural language model that the settings name, or that comes with the model where the search asks it."""
+    own = find_neural_lm(model) if search.mode in ("auto", *MODES_WITH_NEURAL_LM) else None
+    path = search.neural_lm or own
+    if not (path and search.neural_lm_weight and engine.decoder):
         return None
     from audioroto.model.language_model import load_language_model
 

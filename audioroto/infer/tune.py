@@ -95,7 +95,7 @@ def tune_search(
         raise UserError(f"the mode {mode} asks no n-gram; tune one of {', '.join(MODES_WITH_LM)}")
     if recognizer.words is None:
         raise UserError("there is no n-gram to tune a weight for; give --lm an ARPA file")
-    beam = "attention_beam_size" if mode in ("attention", "joint") else "beam_size"
+    beam = "attention_beam_size" if mode in MODES_WITH_NEURAL_LM else "beam_size"
     names = ["lm_weight", "word_bonus"]
     names += ["ctc_weight"] if mode in ("joint", "rescoring") else []
     names += ["internal_lm_weight"] if mode in MODES_WITH_NEURAL_LM else []

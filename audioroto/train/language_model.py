@@ -99,6 +99,7 @@ class _Run:
         metrics = MetricsLog(self.folder / "metrics.jsonl", self.updates)
         started = time.monotonic() - self.seconds
         losses: list[float] = []
+        perplexity: float | None = None
         with note_stop_signals() as stop, make_progress_bar(self.console) as bar:
             task = bar.add_task("train-lm", total=settings.max_updates, completed=self.updates, note="")
             while self.updates < settings.max_updates:
@@ -110,13 +111,14 @@ class _Run:
                     metrics.append(update=self.updates, train_loss=math.fsum(losses) / len(losses), **self._facts())
                     losses.clear()
                 if self.updates % settings.valid_every_updates == 0 or last:
-                    metrics.append(update=self.updates, valid_perplexity=self.measure_perplexity(), **self._facts())
+                    perplexity = self.measure_perplexity()
+                    metrics.append(update=self.updates, valid_perplexity=perplexity, **self._facts())
                 if self.updates % settings.save_every_updates == 0 or last or stop:
                     self._save()
                 if stop:
                     self.console.print(f"stopped at update {self.updates}; the same command goes on from there")
                     raise KeyboardInterrupt
-        perplexity = self.measure_perplexity()
+        perplexity = perplexity or self.measure_perplexity()  # nothing was left to do for a finished run
         notes = {
             "updates": self.updates,
             "tokens": self.updates * self.batch_tokens,

@@ -86,8 +86,16 @@ def test_a_neural_language_model_has_its_say_where_tokens_are_searched_one_by_on
         assert ["neural_lm" in origin for origin in origins] == [True, False]
     else:
         assert said == plain
-        assert with_lm.language_model is with_lm.name_lm(mode) is None
+        assert with_lm.name_lm(mode) is None
+        assert "neural_lm" not in origins[0]
     assert without.language_model is without.name_lm(mode) is None
+
+
+def test_a_neural_language_model_that_is_named_is_there_for_every_mode(with_decoder, language_model):
+    """`tune` and `recognize` name their modes beside the settings, whose own mode is then another."""
+    recognizer = audioroto.load_model(with_decoder, search=Search(neural_lm=str(language_model), neural_lm_weight=5.0))
+    assert recognizer.mode == "ctc_greedy"
+    assert set("".join(said.text for said in recognizer.recognize(make_waveforms(), "attention"))) <= set("HIGH ")
 
 
 def test_at_most_the_labels_that_the_frames_allow(recognizer):
